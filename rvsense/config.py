@@ -1,0 +1,211 @@
+"""Every setting of rvsense, with its default, its bounds and one line that says why.
+
+The dataclasses are the single source: command-line flags, the TOML file, `--print-config` and
+the documentation are all read off them. Sections are frozen; a reload makes new ones.
+"""
+
+from dataclasses import dataclass, field, fields
+from typing import Any
+
+MIB = 1024 * 1024
+
+
+def setting(
+    default: Any,
+    doc: str,
+    *,
+    low: float | None = None,
+    high: float | None = None,
+    choices: tuple[str, ...] | None = None,
+) -> Any:
+    """A dataclass field with its documentation and its allowed values (bounds inclusive)."""
+    return field(
+        default=default, metadata={"doc": doc, "low": low, "high": high, "choices": choices}
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoints:
+    """Where the daemon listens."""
+
+    intake: str = setting("tcp://127.0.0.1:5560", "Frames come in here (ZeroMQ PULL).")
+    results: str = setting("tcp://127.0.0.1:5561", "Classifications go out here (ZeroMQ XPUB).")
+    requests: str = setting("tcp://127.0.0.1:5562", "Requests are answered here (ZeroMQ ROUTER).")
+    http: str = setting("127.0.0.1:9464", "HOST:PORT of /metrics, /livez, /readyz, /statusz.")
+
+
+@dataclass(frozen=True, slots=True)
+class Intake:
+    """What is let in."""
+
+    max_sites: int = setting(64, "Sites beyond this many are rejected: labels stay bounded.", low=1)
+    max_chirps: int = setting(16, "A radar frame with more chirps is rejected.", low=1, high=255)
+    max_image_bytes: int = setting(4 * MIB, "A larger camera payload is rejected.", low=1024)
+    max_image_pixels: int = setting(
+        4096 * 4096, "An rgb8 image with more pixels is rejected.", low=1
+    )
+    high_water_messages: int = setting(256, "ZeroMQ receive queue, in messages.", low=1)
+
+
+@dataclass(frozen=True, slots=True)
+class Pairing:
+    """How radar and camera frames are matched by time."""
+
+    tolerance_s: float | None = setting(
+        None,
+        "Largest skew of a pair after offset correction; auto = half a period of the slower "
+        "stream, since a wrong partner is worse than none.",
+        low=1e-4,
+        high=10.0,
+    )
+    offset_s: float | None = setting(
+        None,
+        "Constant radar minus camera clock offset; auto = estimated online.",
+        low=-10.0,
+        high=10.0,
+    )
+    lateness_s: float = setting(
+        0.2, "How much later than its successors a frame may arrive.", low=0.0, high=60.0
+    )
+    idle_timeout_s: float = setting(
+        2.0, "A stream silent for this long no longer holds up the other.", low=0.01, high=600.0
+    )
+    max_pending_frames: int = setting(
+        512, "Frames waiting for a partner, per stream; the oldest is dropped beyond.", low=2
+    )
+    max_pending_bytes: int = setting(
+        256 * MIB, "Bytes waiting for a partner, per stream; the oldest is dropped.", low=MIB
+    )
+    thin_rate_hz: float = setting(
+        5.0, "Pairs a second and site that reach the learner; 0 = all.", low=0.0, high=1000.0
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Serving:
+    """How radar frames are answered."""
+
+    threads: int = setting(1, "CPU threads of the serving network.", low=1, high=256)
+    device: str = setting("auto", "auto, cpu or cuda.", choices=("auto", "cpu", "cuda"))
+    max_waiting_frames: int = setting(
+        64, "Radar frames waiting for an answer; beyond it the oldest is dropped.", low=1
+    )
+    max_batch: int = setting(8, "Waiting frames that are answered in one forward pass.", low=1)
+    min_confidence: float = setting(
+        0.4, "Below this probability the answer is withheld (low_confidence).", low=0.0, high=1.0
+    )
+    max_ood_score: float = setting(
+        1.5,
+        "Above this the frame is called out_of_distribution; 1 = the 99th percentile of the "
+        "distances seen in training.",
+        low=0.0,
+    )
+    swap_margin: float = setting(
+        0.05,
+        "A new model may be this much less accurate on held-out labels than the serving one.",
+        low=0.0,
+        high=1.0,
+    )
+    exam_labels: int = setting(128, "Held-out labelled frames kept for that check.", low=0)
+    exam_share: float = setting(
+        0.2, "Share of the labels kept for that check and never learned.", low=0.0, high=0.9
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Learning:
+    """How the radar encoder is trained. The paper's symbols are named where they occur."""
+
+    preset: str = setting("auto", "auto, edge or paper.", choices=("auto", "edge", "paper"))
+    device: str = setting("auto", "auto, cpu or cuda.", choices=("auto", "cpu", "cuda"))
+    threads: int = setting(1, "CPU threads of the learner.", low=1, high=256)
+    niceness: int = setting(10, "Serving goes first when cores are short.", low=0, high=19)
+    teacher_weights: str = setting(
+        "", "File of teacher weights; empty = the preset's own; random = for tests only."
+    )
+    batch: int = setting(64, "Mini-batch of pairs (the paper: 64 or 128).", low=2)
+    queue: int = setting(4096, "K, past keys that serve as negatives.", low=1)
+    temperature: float = setting(0.07, "τ of Eq. (1).", low=1e-3, high=10.0)
+    learning_rate: float = setting(0.03, "SGD step size.", low=0.0, high=10.0)
+    momentum: float = setting(0.9, "SGD momentum.", low=0.0, high=0.999)
+    weight_decay: float = setting(1e-4, "SGD weight decay.", low=0.0, high=1.0)
+    warmup_steps: int = setting(50, "Steps over which the learning rate rises.", low=0)
+    total_steps: int = setting(
+        0, "Steps of the whole run; 0 = no end known, so no cool-down.", low=0
+    )
+    ema_samples: int = setting(
+        6400, "Averaging horizon of the served weights, in samples.", low=0
+    )
+    pool_policy: str = setting(
+        "reservoir",
+        "Which pairs stay: reservoir, fifo or min_redundancy.",
+        choices=("reservoir", "fifo", "min_redundancy"),
+    )
+    pool_pairs: int = setting(4096, "Pairs kept for sampling (about 70 KiB each).", low=2)
+    min_pool_pairs: int = setting(64, "Training starts at this fill.", low=2)
+    exclusion_s: float = setting(
+        2.0, "Keys this close in time to the query are no negatives.", low=0.0
+    )
+    max_reuse: float = setting(
+        64.0, "How often a pair is used on average before training waits for new ones.", low=1.0
+    )
+    steps_per_pair: float = setting(
+        0.5, "Training steps for each new pair in lock-step (--speed max).", low=0.0
+    )
+    standardise_keys: bool = setting(
+        False, "Standardise teacher keys by running statistics, frozen after a warm-up."
+    )
+    augment: bool = setting(True, "Small range and azimuth shifts and gain on the radar input.")
+    publish_every_steps: int = setting(100, "A model is published this often.", low=1)
+    checkpoint_every_s: float = setting(60.0, "Seconds between checkpoints.", low=1.0)
+    checkpoints_kept: int = setting(2, "Checkpoints on disk: the newest and fallbacks.", low=1)
+    models_kept: int = setting(8, "Published models on disk.", low=2)
+    max_nonfinite_steps: int = setting(
+        5, "Non-finite steps in a row before the last checkpoint is restored.", low=1
+    )
+    max_labels: int = setting(2048, "Labelled frames kept; the oldest of a class leaves.", low=8)
+    backlog_pairs: int = setting(
+        64, "Pairs on their way to the learner; beyond it the oldest is dropped.", low=1
+    )
+    heldout_pairs: int = setting(
+        128, "Ring of pairs that are never trained on, for retrieval.", low=0
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Simulate:
+    """What `rvsense simulate` writes."""
+
+    sequences: int = setting(120, "Training sequences.", low=1)
+    frames: int = setting(30, "Frames per sequence, at 30 a second.", low=1)
+    sites: int = setting(4, "Fixed places, each with its own clutter and background.", low=1)
+    seed: int = setting(0, "Everything follows from it.", low=0)
+    mixed: bool = setting(False, "Also scenes with several classes.")
+    jobs: int = setting(0, "Processes; 0 = one per core.", low=0)
+
+
+@dataclass(frozen=True, slots=True)
+class Config:
+    """The whole configuration of a daemon and its learner."""
+
+    state_dir: str = setting(
+        "", "Models and checkpoints; empty = $STATE_DIRECTORY, else $XDG_STATE_HOME/rvsense."
+    )
+    seed: int = setting(0, "Seed of training, sampling and the choice of labels.", low=0)
+    log_level: str = setting(
+        "info", "debug, info, warning or error.", choices=("debug", "info", "warning", "error")
+    )
+    endpoints: Endpoints = Endpoints()
+    intake: Intake = Intake()
+    pairing: Pairing = Pairing()
+    serving: Serving = Serving()
+    learning: Learning = Learning()
+
+
+def sections(config: Config) -> dict[str, Any]:
+    """The nested sections of a configuration, by name."""
+    return {
+        item.name: getattr(config, item.name)
+        for item in fields(config)
+        if hasattr(type(getattr(config, item.name)), "__dataclass_fields__")
+    }
