@@ -1,0 +1,62 @@
+"""Tell systemd how we are (sd_notify): one datagram of KEY=VALUE lines. No-op elsewhere."""
+
+import os
+import socket
+from collections.abc import Mapping
+
+
+class Notifier:
+    """Sends states to the service manager that `environ` names, if it names one.
+
+    Sending never blocks and never raises: a service manager that is away or slow must not
+    cost a frame. The protocol is sd_notify(3)'s.
+    """
+
+    def __init__(self, environ: Mapping[str, str] = os.environ) -> None:
+        name = environ.get("NOTIFY_SOCKET", "")
+        # A leading @ stands for the zero byte of Linux's abstract namespace.
+        self._address = "\0" + name[1:] if name.startswith("@") else name
+        self.watchdog_interval_s = _watchdog_interval_s(environ)
+
+    def ready(self, status: str) -> None:
+        """Start-up (or a reload) is finished and frames are answered."""
+        self._send(f"READY=1\nSTATUS={_line(status)}")
+
+    def status(self, status: str) -> None:
+        """One line for `systemctl status`."""
+        self._send(f"STATUS={_line(status)}")
+
+    def watchdog(self) -> None:
+        """Every loop made progress; to be called once per `watchdog_interval_s`."""
+        self._send("WATCHDOG=1")
+
+    def reloading(self, monotonic_us: int) -> None:
+        """The configuration is being read again (the stamp is asked for by systemd 253)."""
+        self._send(f"RELOADING=1\nMONOTONIC_USEC={monotonic_us}")
+
+    def stopping(self, status: str) -> None:
+        """Shutting down on purpose."""
+        self._send(f"STOPPING=1\nSTATUS={_line(status)}")
+
+    def _send(self, message: str) -> None:
+        if not self._address:
+            return
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as channel:
+            channel.setblocking(False)
+            try:
+                channel.sendto(message.encode(), self._address)
+            except OSError:
+                return
+
+
+def _watchdog_interval_s(environ: Mapping[str, str]) -> float | None:
+    """Half of WatchdogSec=, as sd_watchdog_enabled(3) advises; None where none is asked of us."""
+    timeout_us = environ.get("WATCHDOG_USEC", "")
+    pid = environ.get("WATCHDOG_PID", "") or str(os.getpid())
+    if not timeout_us.isdecimal() or int(timeout_us) == 0 or pid != str(os.getpid()):
+        return None
+    return int(timeout_us) / 2e6
+
+
+def _line(status: str) -> str:
+    return " ".join(status.split())

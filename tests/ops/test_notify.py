@@ -1,0 +1,70 @@
+"""What systemd is told, over a real datagram socket."""
+
+import os
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from rvsense.daemon.notify import Notifier
+
+
+@pytest.fixture(params=["path", "abstract"])
+def manager(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[tuple[socket.socket, str]]:
+    """A socket as the service manager has it, and the name it gives to its services."""
+    name = str(tmp_path / "notify") if request.param == "path" else f"@rvsense-{os.getpid()}"
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as channel:
+        channel.bind("\0" + name[1:] if name.startswith("@") else name)
+        channel.settimeout(5)
+        yield channel, name
+
+
+def test_messages_arrive(manager: tuple[socket.socket, str]) -> None:
+    """Each state is one datagram in sd_notify's form, to a path and to an abstract name."""
+    channel, name = manager
+    notifier = Notifier({"NOTIFY_SOCKET": name})
+    notifier.ready("30 frames/s,\n0 dropped")
+    notifier.status("idle")
+    notifier.watchdog()
+    notifier.reloading(17)
+    notifier.stopping("SIGTERM")
+    assert [channel.recv(4096).decode() for _ in range(5)] == [
+        "READY=1\nSTATUS=30 frames/s, 0 dropped",
+        "STATUS=idle",
+        "WATCHDOG=1",
+        "RELOADING=1\nMONOTONIC_USEC=17",
+        "STOPPING=1\nSTATUS=SIGTERM",
+    ]
+
+
+def test_nobody_listens(tmp_path: Path) -> None:
+    """Without a service manager, or with one that went away, telling it costs nothing."""
+    assert Notifier({}).watchdog_interval_s is None
+    Notifier({}).ready("up")
+    Notifier({"NOTIFY_SOCKET": str(tmp_path / "gone")}).watchdog()
+
+
+def test_manager_that_does_not_read(manager: tuple[socket.socket, str]) -> None:
+    """A full socket never blocks the daemon, and what got in is still whole."""
+    channel, name = manager
+    notifier = Notifier({"NOTIFY_SOCKET": name})
+    for _ in range(2000):
+        notifier.watchdog()
+    assert channel.recv(4096) == b"WATCHDOG=1"
+
+
+@pytest.mark.parametrize(
+    ("environ", "interval_s"),
+    [
+        ({"WATCHDOG_USEC": "30000000"}, 15.0),
+        ({"WATCHDOG_USEC": "30000000", "WATCHDOG_PID": str(os.getpid())}, 15.0),
+        ({"WATCHDOG_USEC": "30000000", "WATCHDOG_PID": "1"}, None),
+        ({"WATCHDOG_USEC": "soon"}, None),
+        ({"WATCHDOG_USEC": "0"}, None),
+        ({}, None),
+    ],
+)
+def test_watchdog_interval(environ: dict[str, str], interval_s: float | None) -> None:
+    """Half the manager's limit, where the limit is meant for this process."""
+    assert Notifier(environ).watchdog_interval_s == interval_s
