@@ -1,0 +1,166 @@
+"""The inference thread: radar frames in, answers out, one at a time and in order.
+
+It knows neither sockets nor cameras nor the learner. A new model takes effect between two
+batches; when frames come faster than they can be answered the oldest waiting one is dropped
+and handed back, so that its loss can be counted.
+"""
+
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import structlog
+from numpy.typing import NDArray
+
+from rvsense.config import Serving
+from rvsense.frames import RadarFrame
+from rvsense.model import Answer, ServableModel
+
+NO_MODEL = Answer(label=None, probs={}, ood_score=None, abstain="no_model")
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """A radar frame that waits for its answer."""
+
+    frame: RadarFrame
+    received_ns: int
+
+
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """An answer on its way to the subscribers."""
+
+    waiting: Waiting
+    answer: Answer
+    model: ServableModel | None
+    inference_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A classification that somebody asked for by a request; `reply` gets what came out."""
+
+    heatmap: NDArray[np.floating[Any]]
+    reply: Callable[[Answer, ServableModel | None], None]
+
+
+class Inference:
+    """The thread and its bounded waiting room.
+
+    Args:
+        settings: bounds and batch size.
+        deliver: called from the thread with the answers of each batch.
+        model: the model to begin with, if there is one.
+    """
+
+    def __init__(
+        self,
+        settings: Serving,
+        deliver: Callable[[Sequence[Answered]], None],
+        model: ServableModel | None,
+    ) -> None:
+        self.settings = settings
+        self.errors = 0
+        self.progress_at = time.monotonic()
+        self._deliver = deliver
+        self._model = model
+        self._waiting: deque[Waiting] = deque()
+        self._asked: deque[Asked] = deque()
+        self._busy = False
+        self._stopping = False
+        self._changed = threading.Condition()
+        self._log = structlog.get_logger()
+        self._thread = threading.Thread(target=self._run, name="inference", daemon=True)
+
+    def start(self) -> None:
+        """Start answering."""
+        self._thread.start()
+
+    def submit(self, waiting: Waiting) -> Waiting | None:
+        """Queue a frame; returns the oldest one where there was no room left."""
+        with self._changed:
+            self._waiting.append(waiting)
+            crowded = len(self._waiting) > self.settings.max_waiting_frames
+            dropped = self._waiting.popleft() if crowded else None
+            self._changed.notify()
+        return dropped
+
+    def ask(self, asked: Asked) -> bool:
+        """Queue a request's frame; False when too many requests wait already."""
+        with self._changed:
+            if len(self._asked) >= self.settings.max_waiting_frames:
+                return False
+            self._asked.append(asked)
+            self._changed.notify()
+        return True
+
+    def swap(self, model: ServableModel) -> None:
+        """Answer with this model from the next batch on."""
+        with self._changed:
+            self._model = model
+
+    @property
+    def model(self) -> ServableModel | None:
+        """The model that the next frame will be answered by."""
+        return self._model
+
+    @property
+    def waiting(self) -> int:
+        """Frames taken in and not yet answered, the ones in the works included."""
+        with self._changed:
+            return len(self._waiting) + self._busy
+
+    def stop(self) -> None:
+        """Answer what waits, then end the thread."""
+        with self._changed:
+            self._stopping = True
+            self._changed.notify()
+        if self._thread.is_alive():
+            self._thread.join(timeout=5)
+
+    def _run(self) -> None:
+        while True:
+            with self._changed:
+                while not (self._waiting or self._asked or self._stopping):
+                    self._changed.wait(timeout=1.0)
+                    self.progress_at = time.monotonic()
+                if self._stopping and not self._waiting:
+                    return
+                take = min(len(self._waiting), self.settings.max_batch)
+                batch = [self._waiting.popleft() for _ in range(take)]
+                # Requests come second: they wait until no more than a batch is due.
+                asked = self._asked.popleft() if self._asked and not self._waiting else None
+                model = self._model
+                self._busy = bool(batch)
+            if batch:
+                self._answer(batch, model)
+            if asked is not None:
+                asked.reply(self._classify([asked.heatmap], model)[0], model)
+            with self._changed:
+                self._busy = False
+            self.progress_at = time.monotonic()
+
+    def _answer(self, batch: list[Waiting], model: ServableModel | None) -> None:
+        started = time.perf_counter()
+        answers = self._classify([item.frame.heatmap for item in batch], model)
+        took_s = (time.perf_counter() - started) / len(batch)
+        self._deliver(
+            [Answered(*row, model, took_s) for row in zip(batch, answers, strict=True)]
+        )
+
+    def _classify(
+        self, heatmaps: list[NDArray[np.floating[Any]]], model: ServableModel | None
+    ) -> list[Answer]:
+        if model is None:
+            return [NO_MODEL] * len(heatmaps)
+        try:
+            return model.classify(heatmaps)
+        except Exception as error:  # one bad batch must not end all serving
+            self.errors += 1
+            self._log.error("inference_failed", model=model.published.id, error=repr(error))
+            return [NO_MODEL] * len(heatmaps)

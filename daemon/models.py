@@ -1,0 +1,126 @@
+"""Loads a published model beside the serving one, checks it, and swaps or refuses it (S4).
+
+Checking takes seconds and has its own thread; the serving model answers meanwhile. What
+serves is noted in the state directory, so that a restart begins with it at once.
+"""
+
+import queue
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import structlog
+import torch
+
+from rvsense import current
+from rvsense.config import Serving
+from rvsense.daemon.exam import Item, verdict
+from rvsense.errors import ModelError
+from rvsense.model import ServableModel
+from rvsense.published import open_model
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What became of an offered model: it serves, or it was refused for `reason`."""
+
+    path: Path
+    model: ServableModel | None
+    reason: str = ""
+    detail: str = ""
+
+
+class ModelKeeper:
+    """The loader thread.
+
+    Args:
+        state_dir: holds `models/` and the note of what serves.
+        exam: gives the held-out frames as they stand.
+        on_outcome: called from the thread with what became of each offer.
+    """
+
+    def __init__(
+        self,
+        state_dir: Path,
+        settings: Serving,
+        device: torch.device,
+        exam: Callable[[], list[Item]],
+        on_outcome: Callable[[Outcome], None],
+    ) -> None:
+        self.settings = settings
+        self.serving: ServableModel | None = None
+        self._state_dir = state_dir
+        self._device = device
+        self._exam = exam
+        self._on_outcome = on_outcome
+        self._offers: queue.Queue[Path | None] = queue.Queue()
+        self._pending = 0
+        self._thread = threading.Thread(target=self._run, name="model-loader", daemon=True)
+
+    def restore(self) -> ServableModel | None:
+        """The model to begin with: the one that served last, else the newest whole one."""
+        log = structlog.get_logger()
+        for path in current.candidates(self._state_dir):
+            try:
+                self.serving = ServableModel(open_model(path), self._device)
+            except ModelError as error:
+                log.warning("model_refused", reason="damaged", detail=str(error))
+                continue
+            log.info("model_restored", model=path.name, step=self.serving.published.step)
+            return self.serving
+        return None
+
+    def start(self) -> None:
+        """Start taking offers."""
+        self._thread.start()
+
+    def offer(self, path: Path) -> None:
+        """Check a published folder and, if it passes, let it serve."""
+        self._pending += 1
+        self._offers.put(path)
+
+    @property
+    def idle(self) -> bool:
+        """Whether every offer has been dealt with."""
+        return self._pending == 0
+
+    def stop(self) -> None:
+        """End the thread after the offer at hand."""
+        self._offers.put(None)
+        if self._thread.is_alive():
+            self._thread.join(timeout=5)
+
+    def _run(self) -> None:
+        while (path := self._offers.get()) is not None:
+            outcome = self._judge(path)
+            if outcome.model is not None:
+                self.serving = outcome.model
+                self._write_note(path)
+            self._on_outcome(outcome)
+            self._pending -= 1
+
+    def _judge(self, path: Path) -> Outcome:
+        try:
+            model = ServableModel(open_model(path), self._device)
+        except ModelError as error:
+            return Outcome(path, None, "damaged", str(error))
+        if self.serving is not None:
+            exam = self._exam()
+            worse = verdict(
+                _right(model, exam), _right(self.serving, exam), self.settings.swap_margin
+            )
+            if worse is not None:
+                return Outcome(path, None, "worse", worse)
+        return Outcome(path, model)
+
+    def _write_note(self, path: Path) -> None:
+        try:
+            current.note_serving(self._state_dir, path)
+        except OSError as error:
+            structlog.get_logger().warning("serving_note_failed", error=str(error))
+
+
+def _right(model: ServableModel, exam: list[Item]) -> list[bool]:
+    # One frame at a time: a large batch would hold the cores that serving needs.
+    return [model.classify([heatmap])[0].label == label for heatmap, label in exam]

@@ -1,0 +1,79 @@
+"""Puts a site's radar frames back into capture order before they are answered. Pure.
+
+Rules:
+1. A frame whose `seq` is the one expected leaves at once, with whatever waits right behind it.
+2. A frame that leaves a gap waits for the missing ones, at most `wait_ns` (by `tick`) or
+   `most` frames; then the gap is given up and all that waits leaves in order.
+3. A frame whose turn is over, or that waits already, is refused: `late` or `duplicate`.
+4. A new epoch, or a `seq` far behind the expected one, is a source that started again: what
+   waits leaves first, and counting starts there. A frame of an older epoch is `late`.
+"""
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+from rvsense.frames import RadarFrame
+
+RESTART_DISTANCE = 256
+"""A seq this far behind is no late frame but a new count."""
+
+Refusal = Literal["late", "duplicate"]
+
+
+@dataclass(slots=True)
+class Reorder:
+    """The waiting room of one site's radar stream."""
+
+    wait_ns: int
+    most: int
+    _epoch: int | None = None
+    _expected: int = 0
+    _waiting: dict[int, RadarFrame] = field(default_factory=dict)
+    _gap_since_ns: int = 0
+
+    def push(self, frame: RadarFrame, now_ns: int) -> tuple[list[RadarFrame], Refusal | None]:
+        """(frames that may leave now, why this one was refused or None)."""
+        leaving: list[RadarFrame] = []
+        if self._epoch is None or self._starts_again(frame):
+            leaving = self.flush()
+            self._epoch, self._expected = frame.epoch, frame.seq
+        if frame.epoch < self._epoch or frame.seq < self._expected:
+            return leaving, "late"
+        if frame.seq in self._waiting:
+            return leaving, "duplicate"
+        if not self._waiting:
+            self._gap_since_ns = now_ns
+        self._waiting[frame.seq] = frame
+        leaving += self._contiguous()
+        if len(self._waiting) > self.most:
+            leaving += self.flush()
+        return leaving, None
+
+    def tick(self, now_ns: int) -> list[RadarFrame]:
+        """Frames that have waited long enough for a missing one."""
+        if self._waiting and now_ns - self._gap_since_ns >= self.wait_ns:
+            return self.flush()
+        return []
+
+    def flush(self) -> list[RadarFrame]:
+        """All that waits, in order; the gaps before them are given up."""
+        frames = [self._waiting[seq] for seq in sorted(self._waiting)]
+        self._waiting.clear()
+        if frames:
+            self._expected = frames[-1].seq + 1
+        return frames
+
+    def __len__(self) -> int:
+        return len(self._waiting)
+
+    def _starts_again(self, frame: RadarFrame) -> bool:
+        epoch = self._epoch if self._epoch is not None else frame.epoch
+        far_behind = frame.seq < self._expected - RESTART_DISTANCE
+        return frame.epoch > epoch or (frame.epoch == epoch and far_behind)
+
+    def _contiguous(self) -> list[RadarFrame]:
+        frames = []
+        while self._expected in self._waiting:
+            frames.append(self._waiting.pop(self._expected))
+            self._expected += 1
+        return frames

@@ -1,0 +1,68 @@
+"""The player of `--replay`: a process of its own that sends through the real intake socket."""
+
+import json
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from rvsense.errors import RvsenseError
+
+
+@dataclass(frozen=True, slots=True)
+class Replay:
+    """What `--replay` and its companions ask for. `speed` None = lock-step (max)."""
+
+    path: Path
+    speed: float | None = 1.0
+    loop: bool = False
+    labels: float = 0.01
+    exit_at_end: bool = False
+
+
+class PlayerProcess:
+    """Runs `rvsense replay` and reads the report that it leaves."""
+
+    def __init__(self, replay: Replay, endpoint: str, seed: int) -> None:
+        command = [sys.executable, "-m", "rvsense", "replay", str(replay.path), "--to", endpoint]
+        command += ["--speed", "max" if replay.speed is None else f"{replay.speed:g}"]
+        command += ["--labels", str(replay.labels), "--score", "--seed", str(seed), "--json"]
+        command += ["--loop"] if replay.loop else []
+        # A session of its own: Ctrl-C reaches the daemon alone, which ends the player in turn.
+        self._process = subprocess.Popen(
+            command, stdout=subprocess.PIPE, text=True, start_new_session=True
+        )
+        self._report: dict[str, Any] | None = None
+
+    @property
+    def report(self) -> dict[str, Any] | None:
+        """What the player sent and what it could not read; None while it still runs.
+
+        Raises:
+            RvsenseError: when it ended without a report; its own message stands above.
+        """
+        if self._report is None and self._process.poll() is not None:
+            assert self._process.stdout is not None
+            lines = self._process.stdout.read().splitlines()
+            if self._process.returncode != 0 or not lines:
+                raise RvsenseError(f"the replay ended with status {self._process.returncode}")
+            self._report = json.loads(lines[-1])
+        return self._report
+
+    @property
+    def sent(self) -> int | None:
+        """Messages sent altogether, once the player has ended."""
+        return None if self.report is None else sum(self.report["sent"].values())
+
+    def stop(self) -> None:
+        """End the player; nothing more comes in."""
+        if self._process.poll() is None:
+            self._process.terminate()
+            try:
+                self._process.wait(timeout=2)
+            except subprocess.TimeoutExpired:
+                self._process.kill()
+                self._process.wait()
+        if self._process.stdout is not None:
+            self._process.stdout.close()

@@ -1,0 +1,7 @@
+"""`python -m rvsense`."""
+
+import sys
+
+from rvsense.cli import main
+
+sys.exit(main())

@@ -1,0 +1,93 @@
+"""`rvsense classify FILE.npy …`: answer for stored heatmaps with the current model."""
+
+import json
+import re
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from rvsense import current
+from rvsense.errors import FrameError, ModelError, UsageError
+from rvsense.grids import CELLS
+from rvsense.model import ServableModel
+from rvsense.published import open_model
+
+CHIRP_FILE = re.compile(r"(?P<frame>\d{6})_(?P<chirp>\d{4})\.npy")
+
+
+def classify_files(files: list[Path], state_dir: Path, model_path: Path | None) -> int:
+    """Print one JSON line per heatmap; returns 1 when some file could not be read, else 0.
+
+    ROD2021's chirp files of one frame (`000012_0000.npy`, `000012_0064.npy`, …) make one
+    heatmap together.
+    """
+    torch.set_num_threads(1)
+    model = _load(state_dir, model_path)
+    failed = 0
+    for group in group_chirps(files):
+        line: dict[str, Any] = {"files": [str(path) for path in group]}
+        try:
+            answer = model.classify([read_heatmap(group)])[0]
+        except FrameError as error:
+            failed += 1
+            print(f"rvsense: {error}", file=sys.stderr)
+            continue
+        line |= {"label": answer.label, "probs": answer.probs, "abstain": answer.abstain}
+        line |= {"ood_score": answer.ood_score, "model": model.published.id, "radio_only": True}
+        print(json.dumps(line), flush=True)
+    return 1 if failed else 0
+
+
+def group_chirps(files: Iterable[Path]) -> list[list[Path]]:
+    """Files that are chirps of one frame together, each other file alone, in the given order."""
+    groups: dict[tuple[Path, str], list[Path]] = {}
+    for path in files:
+        match = CHIRP_FILE.fullmatch(path.name)
+        groups.setdefault((path.parent, match["frame"] if match else path.name), []).append(path)
+    return [sorted(group) for group in groups.values()]
+
+
+def read_heatmap(group: list[Path]) -> NDArray[np.float32]:
+    """(chirps, 128, 128, 2) from one file per chirp, or from one file that holds them all.
+
+    Raises:
+        FrameError: naming the file and what is wrong with it.
+    """
+    chirps = [_read(path) for path in group]
+    heatmap = np.concatenate([chirp if chirp.ndim == 4 else chirp[None] for chirp in chirps])
+    if not np.isfinite(heatmap).all():
+        raise FrameError("not_finite", f"{group[0]} holds NaN or infinity")
+    return heatmap
+
+
+def _read(path: Path) -> NDArray[np.float32]:
+    try:
+        array = np.load(path, allow_pickle=False)
+    except (OSError, ValueError, EOFError) as error:
+        raise FrameError("unreadable", f"{path}: {error}") from None
+    wanted = (CELLS, CELLS, 2)
+    if array.shape[-3:] != wanted or array.ndim not in (3, 4) or array.dtype.kind != "f":
+        raise FrameError(
+            "bad_shape", f"{path}: {array.dtype} {array.shape}; floats of ([chirps,] {wanted})"
+        )
+    return array.astype(np.float32)
+
+
+def _load(state_dir: Path, model_path: Path | None) -> ServableModel:
+    device = torch.device("cpu")
+    if model_path is not None:
+        return ServableModel(open_model(model_path), device)
+    for path in current.candidates(state_dir):
+        try:
+            return ServableModel(open_model(path), device)
+        except ModelError as error:
+            print(f"rvsense: {error}; trying the one before", file=sys.stderr)
+    raise UsageError(
+        f"no model in {state_dir / 'models'}; train one with `rvsense daemon --replay DIR`, "
+        "or name one with --state-dir or --model"
+    )

@@ -1,0 +1,267 @@
+"""The command line: `rvsense COMMAND`. Each command imports what it needs when it runs."""
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from rvsense import __version__
+from rvsense.config import Config, Endpoints, Pairing, Simulate
+from rvsense.errors import RvsenseError, UsageError
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run a command; returns the exit status: 0 done, 1 internal, 2 usage, 78 configuration."""
+    options = _parser().parse_args(arguments)
+    try:
+        return int(options.run(options))
+    except RvsenseError as error:
+        print(f"rvsense: {error}", file=sys.stderr)
+        return error.status
+    except KeyboardInterrupt:
+        return 130
+    except BrokenPipeError:
+        # The reader of our output has gone (`| head`): that is no error of ours.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="rvsense", description="A camera teaches a radar; the radar answers on its own."
+    )
+    parser.add_argument("--version", action="version", version=f"rvsense {__version__}")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    for add in (_daemon, _replay, _learner, _simulate, _classify, _pair, _echo, _hz):
+        add(commands)
+    return parser
+
+
+def _daemon(commands: Any) -> None:
+    parser = commands.add_parser("daemon", help="take frames in, learn, answer, serve")
+    parser.add_argument("--replay", type=Path, metavar="DIR", help="play this dataset into it")
+    parser.add_argument(
+        "--speed", type=_speed, default=1.0, metavar="N|max",
+        help="replay rate; max = lock-step, nothing dropped, same result every time",
+    )  # fmt: skip
+    parser.add_argument("--loop", action="store_true", help="replay again and again")
+    parser.add_argument("--exit-at-end", action="store_true", help="exit after the replay")
+    parser.add_argument(
+        "--labels", type=_share, default=0.01, metavar="FRACTION",
+        help="share of the replayed frames whose annotation the classifier may see (0.01)",
+    )  # fmt: skip
+    parser.add_argument("--no-learn", action="store_true", help="serve only")
+    parser.add_argument("--learner", metavar="ENDPOINT", help="use a learner that runs elsewhere")
+    parser.add_argument("--config", type=Path, metavar="FILE", help="TOML configuration")
+    parser.add_argument("--print-config", action="store_true", help="print it whole, and exit")
+    for flag, key, help_text in (
+        ("--preset", "learning.preset", "edge, paper or auto"),
+        ("--state-dir", "state_dir", "models and checkpoints"),
+        ("--teacher-weights", "learning.teacher_weights", "file of teacher weights"),
+        ("--intake", "endpoints.intake", "frames come in here"),
+        ("--results", "endpoints.results", "classifications go out here"),
+        ("--requests", "endpoints.requests", "requests are answered here"),
+        ("--http", "endpoints.http", "HOST:PORT of metrics and health"),
+        ("--log-level", "log_level", "debug, info, warning or error"),
+    ):
+        parser.add_argument(flag, dest=key, metavar="…", help=help_text)
+    parser.add_argument("--seed", dest="seed", type=int, metavar="N", help="seed of everything")
+    parser.set_defaults(run=_run_daemon)
+
+
+def _run_daemon(options: argparse.Namespace) -> int:
+    from rvsense import configfile
+
+    keys = ("seed", "state_dir", "log_level", "learning.preset", "learning.teacher_weights")
+    keys += ("endpoints.intake", "endpoints.results", "endpoints.requests", "endpoints.http")
+    given = vars(options)
+    overrides = {key: given[key] for key in keys if given[key] is not None}
+    config = configfile.load(options.config, overrides)
+    if options.print_config:
+        print(configfile.render(config), end="")
+        return 0
+    from rvsense.daemon import service
+    from rvsense.daemon.player_process import Replay
+
+    replay = None
+    if options.replay is not None:
+        replay = Replay(
+            options.replay, options.speed, options.loop, options.labels, options.exit_at_end
+        )
+    elif options.exit_at_end or options.loop:
+        raise UsageError("--loop and --exit-at-end go with --replay DIR")
+    reload = (lambda: configfile.load(options.config, overrides)) if options.config else None
+    return service.run(
+        config,
+        replay=replay,
+        learn=not options.no_learn,
+        learner_endpoint=options.learner,
+        reload=reload,
+    )
+
+
+def _replay(commands: Any) -> None:
+    parser = commands.add_parser("replay", help="send a dataset to a daemon")
+    parser.add_argument("path", type=Path, metavar="DIR")
+    parser.add_argument("--to", default=Endpoints().intake, metavar="ENDPOINT")
+    parser.add_argument("--speed", type=_speed, default=1.0, metavar="N|max")
+    parser.add_argument("--loop", action="store_true")
+    parser.add_argument("--labels", type=_share, default=0.0, metavar="FRACTION")
+    parser.add_argument("--score", action="store_true", help="send the other annotations as truth")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--json", action="store_true", help="end with a report as one JSON line")
+    parser.set_defaults(run=_run_replay)
+
+
+def _run_replay(options: argparse.Namespace) -> int:
+    from rvsense.replay.player import PlayerSettings, main
+
+    return main(
+        PlayerSettings(
+            path=options.path,
+            to=options.to,
+            speed=options.speed,
+            loop=options.loop,
+            labels=options.labels,
+            score=options.score,
+            seed=options.seed,
+            json=options.json,
+        )
+    )
+
+
+def _learner(commands: Any) -> None:
+    parser = commands.add_parser("learner", help="the learner alone", add_help=False)
+    parser.add_argument("rest", nargs=argparse.REMAINDER)
+    parser.set_defaults(run=_run_learner)
+
+
+def _run_learner(options: argparse.Namespace) -> int:
+    from rvsense.learner.main import main as learner_main
+
+    return learner_main(options.rest)
+
+
+def _simulate(commands: Any) -> None:
+    defaults = Simulate()
+    parser = commands.add_parser("simulate", help="write a simulated dataset in ROD2021 layout")
+    parser.add_argument("out", type=Path, metavar="OUT")
+    for name in ("sequences", "frames", "sites", "seed", "jobs"):
+        default = getattr(defaults, name)
+        doc = Simulate.__dataclass_fields__[name].metadata["doc"]
+        parser.add_argument(
+            f"--{name}", type=int, default=default, metavar="N", help=f"{doc} ({default})"
+        )
+    parser.add_argument("--mixed", action="store_true", help="also scenes of several classes")
+    parser.set_defaults(run=_run_simulate)
+
+
+def _run_simulate(options: argparse.Namespace) -> int:
+    from rvsense.replay.simulate.run import simulate
+
+    simulate(
+        options.out,
+        Simulate(
+            sequences=options.sequences,
+            frames=options.frames,
+            sites=options.sites,
+            seed=options.seed,
+            mixed=options.mixed,
+            jobs=options.jobs,
+        ),
+    )
+    return 0
+
+
+def _classify(commands: Any) -> None:
+    parser = commands.add_parser("classify", help="classify stored heatmaps, one JSON line each")
+    parser.add_argument("files", type=Path, nargs="+", metavar="FILE.npy")
+    parser.add_argument("--state-dir", default="", metavar="D", help="where the models are")
+    parser.add_argument("--model", type=Path, metavar="DIR", help="this model, not the current one")
+    parser.set_defaults(run=_run_classify)
+
+
+def _run_classify(options: argparse.Namespace) -> int:
+    from rvsense.classify import classify_files
+    from rvsense.state import state_dir
+
+    return classify_files(options.files, state_dir(Config(state_dir=options.state_dir)), options.model)
+
+
+def _pair(commands: Any) -> None:
+    parser = commands.add_parser("pair", help="why were my frames not paired? the core alone")
+    parser.add_argument("trace", metavar="TRACE", help="JSON lines in arrival order; - = stdin")
+    parser.add_argument("--config", type=Path, metavar="FILE", help="TOML with a [pairing] table")
+    for flag in ("tolerance", "offset", "lateness", "idle-timeout"):
+        parser.add_argument(f"--{flag}", type=float, metavar="SECONDS")
+    parser.set_defaults(run=_run_pair)
+
+
+def _run_pair(options: argparse.Namespace) -> int:
+    from rvsense import configfile
+    from rvsense.daemon.pair_trace import main
+
+    names = ("tolerance", "offset", "lateness", "idle_timeout")
+    overrides = {
+        f"pairing.{name}_s": getattr(options, name)
+        for name in names
+        if getattr(options, name) is not None
+    }
+    settings: Pairing = configfile.load(options.config, overrides).pairing
+    return main(options.trace, settings)
+
+
+def _echo(commands: Any) -> None:
+    parser = commands.add_parser("echo", help="print results as they come")
+    _watch_options(parser)
+    parser.add_argument("--json", action="store_true", help="whole messages, one JSON line each")
+    parser.set_defaults(run=_run_echo)
+
+
+def _run_echo(options: argparse.Namespace) -> int:
+    from rvsense.watch import echo
+
+    return echo(options.endpoint, options.site, options.count, options.json)
+
+
+def _hz(commands: Any) -> None:
+    parser = commands.add_parser("hz", help="rate, latency and gaps of the results")
+    _watch_options(parser)
+    parser.add_argument("--window", type=float, default=5.0, metavar="SECONDS")
+    parser.set_defaults(run=_run_hz)
+
+
+def _run_hz(options: argparse.Namespace) -> int:
+    from rvsense.watch import hz
+
+    return hz(options.endpoint, options.site, options.count, options.window)
+
+
+def _watch_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("endpoint", nargs="?", default=Endpoints().results)
+    parser.add_argument("--site", default="", metavar="NAME")
+    parser.add_argument("--count", type=int, default=0, metavar="N", help="stop after N; 0 = never")
+
+
+def _speed(text: str) -> float | None:
+    if text == "max":
+        return None
+    try:
+        speed = float(text)
+    except ValueError:
+        speed = 0.0
+    if not 0 < speed <= 1000:
+        raise argparse.ArgumentTypeError(f"{text!r} is neither max nor a rate in (0, 1000]")
+    return speed
+
+
+def _share(text: str) -> float:
+    try:
+        share = float(text)
+    except ValueError:
+        share = -1.0
+    if not 0 <= share <= 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a share between 0 and 1")
+    return share
