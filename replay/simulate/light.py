@@ -1,0 +1,61 @@
+"""The weather of a sequence: where the sun stands, how strong, and what colour things take."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from rvsense.replay.simulate.camera import Camera
+
+Array = npt.NDArray[np.float64]
+Colour = tuple[float, float, float]
+
+
+@dataclass(frozen=True)
+class Light:
+    """Sun direction (unit, ground axes, towards the sun) and the balance of sun and sky."""
+
+    sun: tuple[float, float, float]
+    tint: Colour
+    exposure: float
+    sunlit: float
+    """0 overcast to 1 clear: contrast of shading and shadows."""
+    sky_top: Colour
+    sky_low: Colour
+    clouds: float
+    noise: float
+    """Standard deviation of the sensor noise, grey levels."""
+
+    def in_camera(self, camera: Camera) -> Array:
+        """Direction to the sun in camera axes (right, down, depth)."""
+        seen: Array = camera.to_camera(np.array(self.sun) + np.array([0.0, 0.0, camera.height_m]))
+        return seen / np.linalg.norm(seen)
+
+
+def draw_light(rng: np.random.Generator) -> Light:
+    """Day, evening or overcast, each with its own spread."""
+    azimuth = rng.uniform(0.0, 2.0 * np.pi)
+    mood = rng.choice(["day", "evening", "overcast"], p=[0.45, 0.25, 0.3])
+    if mood == "day":
+        elevation, sunlit, tint = rng.uniform(0.6, 1.1), rng.uniform(0.75, 1.0), (1.0, 0.99, 0.96)
+        top, low = (62.0, 112.0, 190.0), (186.0, 208.0, 232.0)
+        exposure, clouds, noise = rng.uniform(0.9, 1.15), rng.uniform(0.0, 0.6), 2.0
+    elif mood == "evening":
+        elevation, sunlit, tint = rng.uniform(0.25, 0.45), rng.uniform(0.5, 0.8), (1.06, 0.94, 0.8)
+        top, low = (84.0, 104.0, 158.0), (240.0, 196.0, 148.0)
+        exposure, clouds, noise = rng.uniform(0.55, 0.85), rng.uniform(0.1, 0.7), 3.5
+    else:
+        elevation, sunlit, tint = rng.uniform(0.7, 1.1), rng.uniform(0.05, 0.25), (0.95, 0.98, 1.03)
+        top, low = (168.0, 176.0, 186.0), (214.0, 218.0, 222.0)
+        exposure, clouds, noise = rng.uniform(0.65, 0.95), rng.uniform(0.3, 1.0), 2.8
+    flat = np.cos(elevation)
+    return Light(
+        sun=(float(flat * np.cos(azimuth)), float(flat * np.sin(azimuth)), float(np.sin(elevation))),
+        tint=tint,
+        exposure=float(exposure),
+        sunlit=float(sunlit),
+        sky_top=top,
+        sky_low=low,
+        clouds=float(clouds),
+        noise=noise,
+    )

@@ -1,0 +1,196 @@
+"""`rvsense simulate`: a whole dataset from a few numbers, by several processes.
+
+Everything is written below OUT/.partial and moved into place when complete, so that a folder
+called `sequences` never holds half a run. Each worker makes every jobs-th sequence; as each
+sequence has its own random stream, the bytes do not depend on who made it.
+"""
+
+import multiprocessing
+import os
+import shutil
+import signal
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from multiprocessing.connection import Connection, wait
+from pathlib import Path
+
+from tqdm import tqdm
+
+from rvsense.errors import RvsenseError, UsageError
+from rvsense.replay.simulate.camera import calibration_yaml
+from rvsense.replay.simulate.plan import SequencePlan, plan, site_date
+from rvsense.replay.simulate.scene import Scene, to_jpeg
+from rvsense.replay.simulate.settings import Report, SimulateSettings
+from rvsense.replay.simulate.sites import build_site
+from rvsense.replay.simulate.writer import SequenceWriter
+
+PARTIAL = ".partial"
+MAX_SITES = 28
+"""A site's date is a day of one month."""
+# sequences last: its presence says that the dataset is whole.
+_PARTS = ("calib", "annotations", "sequences")
+_ONE_THREAD = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
+
+Progress = Callable[[int, int], None]
+"""Called with frames and objects made since the last call."""
+
+
+def simulate(out: Path, settings: SimulateSettings) -> Report:
+    """Write a dataset in ROD2021 layout to `out`.
+
+    Unlike the real one its test sequences have annotations, since the truth is known.
+    Raises UsageError for impossible settings and for an `out` that holds something.
+    """
+    _check(settings)
+    began = time.monotonic()
+    partial = _claim(out)
+    plans = plan(settings)
+    done = {"frames": 0, "objects": 0}
+    try:
+        _write_calibration(partial, settings)
+        with tqdm(total=len(plans) * settings.frames, unit="frame", disable=None) as bar:
+
+            def progress(frames: int, objects: int) -> None:
+                done["frames"] += frames
+                done["objects"] += objects
+                bar.update(frames)
+
+            if settings.jobs == 1:
+                for one in plans:
+                    write_sequence(partial, one, settings, progress)
+            else:
+                _in_processes(partial, plans, settings, progress)
+        for part in _PARTS:
+            os.rename(partial / part, out / part)
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+    return Report(
+        out=out,
+        sequences=len(plans),
+        test_sequences=sum(one.split == "test" for one in plans),
+        frames=done["frames"],
+        objects=done["objects"],
+        seconds=time.monotonic() - began,
+    )
+
+
+def write_sequence(
+    root: Path, one: SequencePlan, settings: SimulateSettings, progress: Progress
+) -> None:
+    """Make and write one sequence below `root`."""
+    scene = Scene(one, settings.seed, settings.frames)
+    writer = SequenceWriter(root, one.split, one.name)
+    pictures = scene.pictures()
+    for frame in range(settings.frames):
+        maps, truths = scene.radar(frame)
+        writer.radar(frame, maps, truths)
+        if writer.has_images:
+            writer.image(frame, to_jpeg(next(pictures)))
+        progress(1, len(truths))
+    writer.close()
+
+
+def _check(settings: SimulateSettings) -> None:
+    for name, low, high in (
+        ("sequences", 1, 100_000),
+        ("frames", 1, 999_999),
+        ("sites", 1, MAX_SITES),
+        ("seed", 0, 2**32 - 1),
+        ("test_every", 0, 100_000),
+        ("jobs", 1, 256),
+    ):
+        value = getattr(settings, name)
+        if not low <= value <= high:
+            raise UsageError(f"{name} is {value}, allowed are {low} to {high}")
+
+
+def _claim(out: Path) -> Path:
+    """Make `out` if need be and an empty folder in it to work in."""
+    if out.exists():
+        if not out.is_dir():
+            raise UsageError(f"{out} is a file; name a new or an empty folder")
+        if any(entry.name != PARTIAL for entry in out.iterdir()):
+            raise UsageError(f"{out} is not empty; name a new folder, or remove this one first")
+    partial = out / PARTIAL
+    # What an interrupted run left behind is of no use to anyone.
+    shutil.rmtree(partial, ignore_errors=True)
+    try:
+        partial.mkdir(parents=True)
+    except OSError as error:
+        raise UsageError(f"cannot write to {out}: {error.strerror}") from error
+    return partial
+
+
+def _write_calibration(root: Path, settings: SimulateSettings) -> None:
+    for number in range(settings.sites):
+        folder = root / "calib" / site_date(number)
+        folder.mkdir(parents=True)
+        text = calibration_yaml(build_site(settings.seed, number).camera, "cam_0")
+        (folder / "cam_0.yaml").write_text(text, encoding="ascii")
+
+
+def _in_processes(
+    root: Path, plans: list[SequencePlan], settings: SimulateSettings, progress: Progress
+) -> None:
+    context = multiprocessing.get_context("spawn")
+    jobs = min(settings.jobs, len(plans))
+    workers, pipes = [], []
+    try:
+        with _one_thread_each():
+            for number in range(jobs):
+                ours, theirs = context.Pipe(duplex=False)
+                worker = context.Process(
+                    target=_work, args=(root, plans[number::jobs], settings, theirs), daemon=True
+                )
+                worker.start()
+                theirs.close()
+                workers.append(worker)
+                pipes.append(ours)
+        _follow(pipes, progress)
+        for worker in workers:
+            worker.join()
+            if worker.exitcode != 0:
+                raise RvsenseError(f"a simulator process ended with status {worker.exitcode}")
+    finally:
+        for worker in workers:
+            worker.terminate()
+            worker.join()
+
+
+def _follow(pipes: list[Connection], progress: Progress) -> None:
+    """Pass on what the workers report until every pipe is closed."""
+    waiting = list(pipes)
+    while waiting:
+        for pipe in wait(waiting):
+            assert isinstance(pipe, Connection)
+            try:
+                progress(*pipe.recv())
+            except EOFError:
+                waiting.remove(pipe)
+
+
+def _work(
+    root: Path, plans: list[SequencePlan], settings: SimulateSettings, pipe: Connection
+) -> None:
+    # Ctrl-C reaches the whole group; the parent decides what it means.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    for one in plans:
+        # A parent that died closes the pipe, and sending ends this process too.
+        write_sequence(root, one, settings, lambda frames, objects: pipe.send((frames, objects)))
+    pipe.close()
+
+
+@contextmanager
+def _one_thread_each() -> Iterator[None]:
+    """Numpy reads these when a worker imports it; two pools of threads on two cores only fight."""
+    before = {name: os.environ.get(name) for name in _ONE_THREAD}
+    os.environ.update(dict.fromkeys(_ONE_THREAD, "1"))
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value
