@@ -38,11 +38,6 @@ def read_heatmap(chirp_files: Sequence[Path]) -> NDArray[np.float32]:
     return heatmap
 
 
-def read_heatmap_file(path: Path) -> NDArray[np.float32]:
-    """One stored heatmap file as a frame of one chirp: (1, 128, 128, 2). Raises as above."""
-    return read_heatmap([path])
-
-
 def _all_finite(values: NDArray[np.float32]) -> bool:
     # A NaN or an infinity survives a sum; only an odd sum needs the second, slower look.
     return math.isfinite(values.sum(dtype=np.float64)) or bool(np.isfinite(values).all())

@@ -5,7 +5,8 @@ them in a test split), and a frame that only one stream has is a frame of that s
 """
 
 import re
-from collections.abc import Mapping, Sequence as AnySequence
+from collections.abc import Mapping
+from collections.abc import Sequence as AnySequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path

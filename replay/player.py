@@ -1,0 +1,119 @@
+"""`rvsense replay`: send a dataset's frames over ZeroMQ, in time or as fast as they are taken.
+
+Clocked, frames go out at `speed` times the source's rate against a monotonic clock. At speed
+max the socket alone sets the pace: sending waits for the receiver, and nothing is dropped.
+Either way the frames, their order, stamps and numbers are the same.
+"""
+
+import signal
+import sys
+import threading
+import time
+from dataclasses import dataclass
+from types import FrameType
+
+from rvsense.errors import UsageError
+from rvsense.frames import Kind, LabelFrame
+from rvsense.replay.ahead import Read, read_ahead
+from rvsense.replay.layouts import open_dataset
+from rvsense.replay.pacing import Pacer
+from rvsense.replay.plan import Labels, plan
+from rvsense.replay.report import Tally
+from rvsense.replay.sender import Sender
+from rvsense.replay.sequence import Dataset
+
+
+@dataclass(frozen=True, slots=True)
+class PlayerSettings:
+    """What a player is asked for. `speed` None is max, lock-step with the receiver."""
+
+    path: str
+    to: str
+    speed: float | None = 1.0
+    loop: bool = False
+    labels: float = 0.0
+    score: bool = False
+    seed: int = 0
+    json: bool = False
+
+    def __post_init__(self) -> None:
+        if self.speed is not None and not 0.001 <= self.speed <= 1000:
+            raise UsageError(f"--speed {self.speed:g}: 0.001 to 1000, or max, expected")
+        if not 0 <= self.labels <= 1:
+            raise UsageError(f"--labels {self.labels:g}: a fraction from 0 to 1 expected")
+
+
+def main(settings: PlayerSettings) -> int:
+    """Play until the end or a signal, then report; the process's exit status.
+
+    The first SIGINT or SIGTERM stops sending, and a wait for the receiver to take the rest.
+
+    Raises:
+        DatasetError, UsageError: before anything is sent.
+    """
+    dataset = open_dataset(settings.path)
+    stop = threading.Event()
+
+    def on_signal(_number: int, _frame: FrameType | None) -> None:
+        stop.set()
+
+    before = {
+        number: signal.signal(number, on_signal) for number in (signal.SIGINT, signal.SIGTERM)
+    }
+    try:
+        tally = play(dataset, settings, stop)
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+    if settings.json:
+        print(tally.as_json(), flush=True)
+    else:
+        print(tally.as_text(), file=sys.stderr)
+    return 0
+
+
+def play(dataset: Dataset, settings: PlayerSettings, stop: threading.Event) -> Tally:
+    """Send the frames of `dataset`; returns when the receiver has them, or after `stop`.
+
+    Raises:
+        UsageError: the endpoint is malformed.
+    """
+    tally = Tally(settings.speed)
+    pacer = None if settings.speed is None else Pacer(settings.speed)
+    labels = Labels(settings.labels, settings.score, settings.seed)
+    slots = plan(dataset.sequences, labels, forever=settings.loop)
+    with Sender(settings.to, stop) as sender:
+        for sequence in dataset.sequences:
+            for problem in sequence.problems:
+                _say(tally.count_rejected(problem.reason, problem.detail))
+        started_s = time.monotonic()
+        for item in read_ahead(slots, stop):
+            tally.loops = item.slot.loop
+            _send(item, sender, pacer, tally, stop)
+        tally.loops += not stop.is_set()
+        tally.seconds = time.monotonic() - started_s
+    if not sender.delivered:
+        _say("rvsense replay: stopped before the receiver had taken everything")
+    return tally
+
+
+def _send(
+    item: Read, sender: Sender, pacer: Pacer | None, tally: Tally, stop: threading.Event
+) -> None:
+    play_ns = item.slot.play_ns
+    if item.error:
+        _say(tally.count_rejected(item.error.reason, item.error.detail))
+        return
+    if pacer:
+        wait_ns = pacer.wait_ns(play_ns, time.monotonic_ns())
+        if wait_ns and stop.wait(wait_ns / 1e9):
+            return
+    for frame in item.frames:
+        kind: Kind = "label" if isinstance(frame, LabelFrame) else item.slot.kind
+        if sender.send(frame):
+            tally.count_sent(kind, play_ns, time.monotonic_ns())
+
+
+def _say(line: str | None) -> None:
+    if line:
+        print(line, file=sys.stderr, flush=True)
