@@ -1,0 +1,54 @@
+"""The learner's figures as metrics: which key becomes which name, and what it means. A table.
+
+The learner sends its figures as one map; keys that are not here are for status pages only.
+"""
+
+from typing import NamedTuple
+
+
+class Figure(NamedTuple):
+    """A metric without its prefix, its help text, and the factor to the base unit."""
+
+    name: str
+    help: str
+    scale: float = 1.0
+
+
+GAUGES = {
+    "step": Figure("training_step", "Step that the learner stands at; falls after a rollback."),
+    "loss": Figure("training_loss_nats", "InfoNCE loss, Eq. (1), over the last steps."),
+    "mi_bound": Figure(
+        "mutual_information_bound_nats", "Lower bound of the information shared by the two views."
+    ),
+    "mi_ceiling": Figure(
+        "mutual_information_ceiling_nats", "Highest bound that so many negatives can show."
+    ),
+    "top1": Figure("instance_top1_ratio", "Queries whose own key ranks first among all."),
+    "top5": Figure("instance_top5_ratio", "Queries whose own key ranks in the first five."),
+    "rankme": Figure("rankme_dimensions", "Effective rank of the features (arXiv 2210.02885)."),
+    "alignment": Figure("alignment", "Mean squared distance of a query to its own key."),
+    "uniformity": Figure("uniformity", "Log mean potential between queries; lower is better."),
+    "query_std": Figure("query_standard_deviation", "Mean over dimensions; near 0 is collapse."),
+    "near_duplicates": Figure(
+        "near_duplicate_negatives_ratio", "Negatives that are nearly the positive key."
+    ),
+    "retrieval": Figure("heldout_retrieval_ratio", "Unseen radar frames that find their own key."),
+    "pool": Figure("pool_fill_pairs", "Pairs in the pool."),
+    "queue": Figure("queue_fill_keys", "Past keys in the queue."),
+    "head_accuracy": Figure("head_accuracy_ratio", "Classifier on labels it never saw."),
+    "ece": Figure("head_calibration_error_ratio", "Expected calibration error on those labels."),
+    "steps_per_s": Figure("training_speed_hertz", "Training steps a second."),
+    "encode_ms": Figure("teacher_encode_seconds", "Time to decode and encode one image.", 1e-3),
+    "learning_rate": Figure("learning_rate", "Step size of SGD at this step."),
+    "labels": Figure("labels_kept", "Labelled frames that the classifier is fitted on."),
+    "rss_bytes": Figure("learner_resident_memory_bytes", "Memory of the learner process."),
+    "device_bytes": Figure("learner_device_memory_bytes", "Accelerator memory of the learner."),
+}
+
+COUNTERS = {
+    "step": Figure("training_steps", "Training steps taken while this daemon watched."),
+    "pairs": Figure("training_pairs", "Pairs that the learner has taken in."),
+    "nonfinite": Figure("nonfinite_steps", "Steps skipped for a loss that was not finite."),
+    "rollbacks": Figure("training_rollbacks", "Returns to the last checkpoint."),
+}
+"""Running totals of the learner, which start again at 0 or at a checkpoint when it does."""

@@ -1,0 +1,216 @@
+"""What Prometheus sees of the daemon. Callers say what happened, in their own words.
+
+Every label combination exists from the start, or from a site's first frame on, so that a rate
+never misses a first event; sites beyond `max_sites` share the label `other`, which bounds the
+page whatever comes in. Which metrics there are stands in families.py and figures.py.
+"""
+
+import threading
+from collections.abc import Mapping
+from typing import Any, Literal
+
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Info,
+    ProcessCollector,
+    disable_created_metrics,
+)
+from prometheus_client.exposition import choose_encoder
+
+from rvsense.daemon import figures
+from rvsense.daemon.families import Families
+
+OTHER = "other"
+
+Kind = Literal["radar", "camera", "label"]
+Process = Literal["serving", "learner"]
+
+
+class Metrics:
+    """All metrics of one daemon, in a registry of their own. Safe from any thread.
+
+    Args:
+        build: what `rvsense_build_info` shows (version, preset, device, ...), text only.
+        max_sites: how many sites get labels of their own.
+    """
+
+    def __init__(self, build: Mapping[str, str], max_sites: int) -> None:
+        disable_created_metrics()  # type: ignore[no-untyped-call]
+        self.registry = CollectorRegistry()
+        ProcessCollector(registry=self.registry)
+        self._max_sites = max_sites
+        self._sites: set[str] = set()
+        self._lock = threading.Lock()
+        self._totals: dict[str, float] = {}
+        Info("rvsense_build", "What runs here.", registry=self.registry).info(dict(build))
+        self._all = Families(self.registry)
+
+    def exposition(self, accept: str) -> tuple[bytes, str]:
+        """The page and its content type: OpenMetrics where `accept` asks for it."""
+        encode, content_type = choose_encoder(accept)
+        return encode(self.registry), content_type
+
+    # Frames and pairs
+
+    def received(self, kind: Kind, site: str, now_s: float) -> None:
+        """A valid frame was taken in at Unix time `now_s`."""
+        site = self._site(site)
+        self._all.received.labels(site, kind).inc()
+        self._all.last_frame.labels(site, kind).set(now_s)
+
+    def rejected(self, reason: str) -> None:
+        """A message was not a frame; `reason` is one of rvsense.wire.REASONS."""
+        self._all.rejected.labels(reason).inc()
+
+    def dropped(self, site: str, reason: str, count: int = 1) -> None:
+        """A radar frame gets no answer: overload, late or duplicate."""
+        self._all.dropped.labels(self._site(site), reason).inc(count)
+
+    def unpaired(self, kind: str, site: str, reason: str) -> None:
+        """A frame found no partner; `reason` is one of rvsense.daemon.decisions.REASONS."""
+        self._all.unpaired.labels(self._site(site), kind, reason).inc()
+
+    def paired(self, site: str, skew_s: float, lag_s: float) -> None:
+        """Two frames met: stamps `skew_s` apart, `lag_s` after the later of them came in."""
+        self._all.pairs.labels(self._site(site)).inc()
+        self._all.skew.observe(abs(skew_s))
+        self._all.lag.observe(lag_s)
+
+    def clock_offset(self, site: str, offset_s: float) -> None:
+        """The radar's clock minus the camera's, as estimated or given."""
+        self._all.offset.labels(self._site(site)).set(offset_s)
+
+    def pairs_forwarded(self, total: int) -> None:
+        """Pairs that the learner has taken from this daemon, altogether."""
+        self._raise_to("forwarded", self._all.forwarded, total)
+
+    def pairs_dropped(self, reason: str, total: int) -> None:
+        """Pairs lost on the way to the learner, altogether: learner_backlog or learner_lost."""
+        self._raise_to(f"pairs {reason}", self._all.pair_drops.labels(reason), total)
+
+    # Answers and models
+
+    def classified(
+        self,
+        site: str,
+        label: str | None,
+        abstain: str | None,
+        inference_s: float,
+        latency_s: float,
+    ) -> None:
+        """A radar frame was answered: with a class, or with the reason for withholding one.
+
+        `inference_s` is the network's share, `latency_s` runs from received to published.
+        """
+        site = self._site(site)
+        if abstain is not None:
+            self._all.abstentions.labels(site, abstain).inc()
+        else:
+            self._all.classifications.labels(site, label).inc()
+        self._all.inference.observe(inference_s)
+        self._all.latency.observe(latency_s)
+
+    def waiting_frames(self, count: int) -> None:
+        """Radar frames that wait for their answer now."""
+        self._all.waiting.set(count)
+
+    def model_swapped(self, step: int, published_s: float) -> None:
+        """A model serves from now on; published at Unix time `published_s`."""
+        self._all.swaps.inc()
+        self.model_restored(step, published_s)
+
+    def model_restored(self, step: int, published_s: float) -> None:
+        """The daemon began with this model."""
+        self._all.model_step.set(step)
+        self._all.model_published.set(published_s)
+
+    def model_refused(self, reason: str) -> None:
+        """A published model does not serve: damaged or worse."""
+        self._all.refusals.labels(reason).inc()
+
+    def scored(self, accuracy: float, labels: int) -> None:
+        """Accuracy of answers given before their labels came, and how many were compared."""
+        self._all.accuracy.set(accuracy)
+        self._raise_to("scored", self._all.scored, labels)
+
+    # Learner
+
+    def learner_up(self, is_up: bool) -> None:
+        """Whether the learner answers."""
+        self._all.learner_up.set(is_up)
+
+    def learner_restarted(self) -> None:
+        """The learner had ended and is started again."""
+        self._all.restarts.inc()
+
+    def learner_figures(self, values: Mapping[str, Any]) -> None:
+        """What the learner says of itself; keys that are missing or None keep their value."""
+        for key, gauge in self._all.figures.items():
+            value = values.get(key)
+            if isinstance(value, int | float):
+                gauge.set(value * figures.GAUGES[key].scale)
+        for key, counter in self._all.figure_totals.items():
+            value = values.get(key)
+            if isinstance(value, int | float):
+                self._raise_to(f"learner {key}", counter, value)
+
+    def learner_ready(self, step: int) -> None:
+        """A learner begins at `step`: steps before it are not counted as taken now."""
+        with self._lock:
+            self._totals["learner step"] = step
+
+    def capacities(self, pool_pairs: int, queue_keys: int) -> None:
+        """What pool and queue can hold."""
+        self._all.pool_capacity.set(pool_pairs)
+        self._all.queue_capacity.set(queue_keys)
+
+    def checkpoint(self, ok: bool, now_s: float, seconds: float) -> None:
+        """A checkpoint is whole on disk, or it failed; it took `seconds`."""
+        if ok:
+            self._all.checkpoint_time.set(now_s)
+            self._all.checkpoint_seconds.set(seconds)
+        else:
+            self._all.checkpoint_failures.inc()
+
+    def out_of_memory(self, process: Process) -> None:
+        """An allocation failed in this process."""
+        self._all.out_of_memory.labels(process).inc()
+
+    def device_memory(self, used_bytes: int) -> None:
+        """Accelerator memory that serving holds."""
+        self._all.device_memory.set(used_bytes)
+
+    # Service
+
+    def reloaded(self, ok: bool, now_s: float) -> None:
+        """The configuration was read, at start too; a bad one leaves the old in place."""
+        self._all.reload_ok.set(ok)
+        if ok:
+            self._all.reload_time.set(now_s)
+
+    def subscribers(self, count: int) -> None:
+        """Subscribers of results now."""
+        self._all.subscribers.set(count)
+
+    def auth_denied(self) -> None:
+        """A client without a known key was turned away."""
+        self._all.denials.inc()
+
+    def _site(self, site: str) -> str:
+        """The label of a site, all its combinations made when it is first seen."""
+        if site in self._sites:
+            return site
+        with self._lock:
+            if site not in self._sites and len(self._sites) >= self._max_sites:
+                site = OTHER
+            self._all.create_site(site)
+            self._sites.add(site)
+        return site
+
+    def _raise_to(self, key: str, counter: Counter, total: float) -> None:
+        """Bring a counter up to a total kept elsewhere; a total that fell began again."""
+        with self._lock:
+            last = self._totals.get(key, 0.0)
+            self._totals[key] = total
+        counter.inc(max(0.0, total - last))

@@ -1,0 +1,55 @@
+"""Tools of the system that some of these tests call."""
+
+import os
+import shutil
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+Tool = Callable[..., subprocess.CompletedProcess[str]]
+
+
+def tool(name: str, remedy: str) -> Tool:
+    """A function that runs the tool; without it CI fails and others skip."""
+    here = ROOT / ".tools" / name
+    path = os.environ.get(name.upper().replace("-", "_")) or shutil.which(name)
+    if path is None and here.exists():
+        path = str(here)
+    if path is None:
+        message = f"{name} is not here: {remedy}"
+        if os.environ.get("CI") == "true":
+            pytest.fail(message)
+        pytest.skip(message)
+
+    def run(*arguments: str | Path, text: str = "") -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [path, *map(str, arguments)],
+            input=text,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=60,
+        )
+
+    return run
+
+
+@pytest.fixture
+def root() -> Path:
+    """The repository."""
+    return ROOT
+
+
+@pytest.fixture
+def promtool() -> Tool:
+    """Runs promtool."""
+    return tool("promtool", "run .ci/get-promtool")
+
+
+@pytest.fixture
+def systemd_analyze() -> Tool:
+    """Runs systemd-analyze."""
+    return tool("systemd-analyze", "install systemd")
