@@ -1,0 +1,125 @@
+"""When the daemon is live and ready: forward progress, not mere existence."""
+
+import json
+from dataclasses import replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from rvsense.daemon.health import Health, Limits, Snapshot, examine
+
+NOW_S = 1000.0
+FINE = Snapshot(
+    turned_s={"io": NOW_S, "inference": NOW_S},
+    served_s=NOW_S,
+    waiting_frames=0,
+    intake_bound=True,
+    has_model=True,
+    learner="up",
+    learner_heard_s=NOW_S,
+)
+
+
+def verdict(health: Health) -> tuple[bool, bool, tuple[str, ...]]:
+    """Live, ready and what fails."""
+    return health.live, health.ready, health.degraded
+
+
+def test_idle_is_healthy() -> None:
+    """A daemon that had no frame for an hour is live, ready and not degraded."""
+    idle = replace(FINE, served_s=NOW_S - 3600)
+    assert verdict(examine(idle, NOW_S)) == (True, True, ())
+
+
+@pytest.mark.parametrize("loop", ["io", "inference"])
+def test_a_stuck_loop_is_not_live(loop: str) -> None:
+    """A loop that has not turned within its limit ends liveness and readiness, by name."""
+    stuck = replace(FINE, turned_s={**FINE.turned_s, loop: NOW_S - 10.5})
+    assert verdict(examine(stuck, NOW_S)) == (False, False, (f"loop {loop}",))
+    late = replace(FINE, turned_s={**FINE.turned_s, loop: NOW_S - 10.0})
+    assert examine(late, NOW_S).live
+
+
+def test_frames_without_answers_are_not_ready() -> None:
+    """Frames that wait while nothing is answered end readiness, though every loop turns."""
+    waiting = replace(FINE, waiting_frames=64, served_s=NOW_S - 5.5)
+    assert verdict(examine(waiting, NOW_S)) == (True, False, ("answers",))
+    assert examine(replace(waiting, served_s=NOW_S - 4.0), NOW_S).ready
+
+
+def test_not_bound_or_stopping_is_not_ready() -> None:
+    """Who cannot take frames in is not ready, and still live."""
+    assert verdict(examine(replace(FINE, intake_bound=False), NOW_S)) == (True, False, ("intake",))
+    assert verdict(examine(replace(FINE, stopping=True), NOW_S)) == (True, False, ("intake",))
+
+
+@pytest.mark.parametrize(
+    ("snapshot", "check"),
+    [
+        (replace(FINE, learner="restarting"), "learner"),
+        (replace(FINE, learner="starting"), "learner"),
+        (replace(FINE, learner_heard_s=NOW_S - 61), "learner"),
+        (replace(FINE, has_model=False), "model"),
+        (replace(FINE, player="failed"), "player"),
+    ],
+)
+def test_degraded_still_serves(snapshot: Snapshot, check: str) -> None:
+    """Learner, model and player only degrade: every frame still gets its result."""
+    assert verdict(examine(snapshot, NOW_S)) == (True, True, (check,))
+
+
+def test_no_learning_is_not_degraded() -> None:
+    """A learner that was not asked for is not missed."""
+    off = replace(FINE, learner="off", learner_heard_s=0.0)
+    assert verdict(examine(off, NOW_S)) == (True, True, ())
+
+
+def test_reasons_are_told() -> None:
+    """The JSON names every check with its reason, failing or not."""
+    stuck = replace(FINE, waiting_frames=3, served_s=NOW_S - 7, learner="restarting")
+    told = json.loads(json.dumps(examine(stuck, NOW_S).as_map()))
+    reasons = {check["name"]: check["reason"] for check in told["checks"]}
+    assert (told["live"], told["ready"]) == (True, False)
+    assert reasons["answers"] == "3 frames wait, none answered for 7 s"
+    assert reasons["learner"] == "restarting; frames are answered"
+    assert reasons["loop io"] == "turning"
+
+
+ages = st.floats(0.0, 100.0)
+
+
+@given(
+    io=ages,
+    inference=ages,
+    served=ages,
+    waiting=st.integers(0, 5),
+    bound=st.booleans(),
+    stopping=st.booleans(),
+    learner=st.sampled_from(["off", "starting", "up", "restarting"]),
+    limit=st.floats(0.1, 100.0),
+)
+def test_ready_implies_live(
+    io: float,
+    inference: float,
+    served: float,
+    waiting: int,
+    bound: bool,
+    stopping: bool,
+    learner: str,
+    limit: float,
+) -> None:
+    """Whatever happens, ready implies live, and each verdict follows from its own checks."""
+    snapshot = replace(
+        FINE,
+        turned_s={"io": NOW_S - io, "inference": NOW_S - inference},
+        served_s=NOW_S - served,
+        waiting_frames=waiting,
+        intake_bound=bound,
+        stopping=stopping,
+        learner=learner,
+    )
+    health = examine(snapshot, NOW_S, Limits(loop_s=limit, answer_s=limit))
+    failed = {check.gate for check in health.checks if not check.ok}
+    assert health.live == ("live" not in failed)
+    assert health.ready == failed.isdisjoint({"live", "ready"})
