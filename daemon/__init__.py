@@ -1,0 +1,1 @@
+"""The daemon: takes frames in, pairs them, classifies radar from radar alone, serves results."""

@@ -1,0 +1,67 @@
+"""The two figures pairing works with, offset and tolerance: learned at first, then followed.
+
+Rules:
+1. A figure given in the settings stays as given. With both given there is nothing to learn.
+2. Otherwise nothing is ready until `learn` has seen the era's first frames of both streams.
+3. Every `WINDOW_PAIRS` pairs the offset moves half way to the median skew of those pairs, and the
+   automatic tolerance becomes half the median step between them (the slower stream's period).
+   That follows 200 ppm of drift within 1 ms at 30 fps and a change of the frame rate too.
+4. Both are functions of stamps and of the pairs before: arrival order and load cannot move them.
+"""
+
+from rvsense.daemon import offset
+
+FIRST_FRAMES = 12
+"""Frames of each stream the first estimate is taken from: 0.4 s at 30 fps."""
+
+WINDOW_PAIRS = 32
+"""Pairs between two updates: long enough for a median, about a second at 30 fps."""
+
+NOMINAL_PERIOD_NS = 1_000_000_000 // 30
+"""Taken where neither stream has two frames to tell a period from: CRUW's 30 fps."""
+
+
+class Fit:
+    """Offset and tolerance of one site in one era."""
+
+    def __init__(self, tolerance_ns: int | None, offset_ns: int | None) -> None:
+        self._fixed_tolerance_ns = tolerance_ns
+        self._fixed_offset_ns = offset_ns
+        self.adaptive = tolerance_ns is None or offset_ns is None
+        self._skews_ns: list[int] = []
+        self._radar_ns: list[int] = []
+        self.forget()
+
+    def forget(self) -> None:
+        """Go back to knowing only what the settings say."""
+        self.ready = not self.adaptive
+        self.firm = self.ready
+        self.offset_ns = self._fixed_offset_ns or 0
+        self.tolerance_ns = self._fixed_tolerance_ns or NOMINAL_PERIOD_NS // 2
+        self._skews_ns.clear()
+        self._radar_ns.clear()
+
+    def learn(self, radar_ns: list[int], camera_ns: list[int]) -> None:
+        """First estimate, from the sorted stamps of one stretch of time; raw camera stamps."""
+        self.ready = True
+        self.firm = min(len(radar_ns), len(camera_ns)) >= FIRST_FRAMES
+        if self._fixed_offset_ns is None:
+            self.offset_ns = offset.offset_ns(radar_ns, camera_ns) or 0
+        if self._fixed_tolerance_ns is None:
+            periods = (offset.period_ns(radar_ns), offset.period_ns(camera_ns))
+            self.tolerance_ns = max((p for p in periods if p), default=NOMINAL_PERIOD_NS) // 2
+
+    def note(self, radar_ns: int, skew_ns: int) -> bool:
+        """Take in a pair; True when the window was full and the figures may have moved."""
+        self._radar_ns.append(radar_ns)
+        self._skews_ns.append(skew_ns)
+        if len(self._skews_ns) < WINDOW_PAIRS:
+            return False
+        if self._fixed_offset_ns is None:
+            self.offset_ns += (offset.median_ns(self._skews_ns) - self.offset_ns) // 2
+        if self._fixed_tolerance_ns is None:
+            step_ns = offset.period_ns(self._radar_ns)
+            self.tolerance_ns = step_ns // 2 if step_ns else self.tolerance_ns
+        self._skews_ns.clear()
+        self._radar_ns.clear()
+        return True
