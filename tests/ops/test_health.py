@@ -86,40 +86,27 @@ def test_reasons_are_told() -> None:
     assert reasons["loop io"] == "turning"
 
 
-ages = st.floats(0.0, 100.0)
-
-
-@given(
-    io=ages,
-    inference=ages,
-    served=ages,
-    waiting=st.integers(0, 5),
-    bound=st.booleans(),
-    stopping=st.booleans(),
+stamps = st.floats(NOW_S - 100, NOW_S)
+snapshots = st.builds(
+    Snapshot,
+    turned_s=st.fixed_dictionaries({"io": stamps, "inference": stamps}),
+    served_s=stamps,
+    waiting_frames=st.integers(0, 5),
+    intake_bound=st.booleans(),
+    has_model=st.booleans(),
     learner=st.sampled_from(["off", "starting", "up", "restarting"]),
-    limit=st.floats(0.1, 100.0),
+    learner_heard_s=stamps,
+    player=st.sampled_from(["none", "playing", "done", "failed"]),
+    stopping=st.booleans(),
 )
-def test_ready_implies_live(
-    io: float,
-    inference: float,
-    served: float,
-    waiting: int,
-    bound: bool,
-    stopping: bool,
-    learner: str,
-    limit: float,
-) -> None:
-    """Whatever happens, ready implies live, and each verdict follows from its own checks."""
-    snapshot = replace(
-        FINE,
-        turned_s={"io": NOW_S - io, "inference": NOW_S - inference},
-        served_s=NOW_S - served,
-        waiting_frames=waiting,
-        intake_bound=bound,
-        stopping=stopping,
-        learner=learner,
-    )
-    health = examine(snapshot, NOW_S, Limits(loop_s=limit, answer_s=limit))
-    failed = {check.gate for check in health.checks if not check.ok}
-    assert health.live == ("live" not in failed)
-    assert health.ready == failed.isdisjoint({"live", "ready"})
+
+
+@given(snapshot=snapshots, later_s=st.floats(0, 100), limit_s=st.floats(0.1, 100))
+def test_time_alone_heals_nothing(snapshot: Snapshot, later_s: float, limit_s: float) -> None:
+    """Ready implies live, and without progress the verdict only gets worse as time passes."""
+    limits = Limits(limit_s, limit_s, limit_s)
+    now, later = examine(snapshot, NOW_S, limits), examine(snapshot, NOW_S + later_s, limits)
+    assert now.live >= now.ready
+    assert (now.live, now.ready) >= (later.live, later.ready)
+    assert set(now.degraded) <= set(later.degraded)
+    assert examine(snapshot, NOW_S + 101 + limit_s, limits).live is False
