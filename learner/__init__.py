@@ -1,0 +1,1 @@
+"""The learner: teacher, pool, queue, contrast, head, checkpoints, publication."""

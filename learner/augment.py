@@ -1,0 +1,39 @@
+"""Small changes to the radar input that leave what it shows as it was.
+
+Shifts stand for another position, gain for another distance or temperature, noise for another
+receiver. All draws come from one generator in the order of the batch.
+"""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+
+@dataclass(frozen=True, slots=True)
+class Augmentation:
+    """Ranges of the draws, in cells and in standard deviations of the input."""
+
+    range_shift: int = 6
+    azimuth_shift: int = 10
+    gain: float = 0.2
+    noise: float = 0.1
+
+
+def augment(x: Tensor, how: Augmentation, generator: torch.Generator) -> Tensor:
+    """(n, C, 128, 128) to a new tensor of the same shape; edges are repeated by shifts."""
+    n, _, height, width = x.shape
+    down, right = how.range_shift, how.azimuth_shift
+    padded = F.pad(x, (right, right, down, down), mode="replicate")
+    tops = torch.randint(2 * down + 1, (n,), generator=generator).tolist()
+    lefts = torch.randint(2 * right + 1, (n,), generator=generator).tolist()
+    gains = how.gain * torch.randn(n, 1, 1, 1, generator=generator)
+    noise = how.noise * torch.randn(x.shape, generator=generator)
+    shifted = torch.stack(
+        [
+            item[:, top : top + height, left : left + width]
+            for item, top, left in zip(padded, tops, lefts, strict=True)
+        ]
+    )
+    return shifted + gains.to(x.device) + noise.to(x.device)

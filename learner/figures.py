@@ -1,0 +1,48 @@
+"""Running figures of training, smoothed over the last steps."""
+
+from collections.abc import Mapping
+
+from rvsense.learner import diagnostics
+from rvsense.learner.step import Outcome
+from rvsense.learner.trainer import Trainer
+
+WINDOW_STEPS = 20
+SLOW_EVERY_STEPS = 10
+"""Uniformity is over all pairs of queries: not at every step."""
+
+
+class Figures:
+    """Exponential means over WINDOW_STEPS; a figure that is not yet known is None."""
+
+    def __init__(self) -> None:
+        self._means: dict[str, float] = {}
+
+    def take(self, trainer: Trainer, outcome: Outcome) -> None:
+        """Take one finite step into account; one without negatives says nothing."""
+        logits, q = outcome.logits, outcome.queries
+        negatives = diagnostics.negatives_per_query(logits)
+        if not outcome.updated or negatives == 0:
+            return
+        news = {
+            "loss": outcome.loss,
+            "negatives": negatives,
+            "mi_bound": diagnostics.mi_bound(outcome.loss, negatives),
+            "mi_ceiling": diagnostics.mi_ceiling(negatives),
+            "instance_top1": diagnostics.instance_accuracy(logits, 1),
+            "instance_top5": diagnostics.instance_accuracy(logits, 5),
+            # For unit vectors |q - k|² = 2 - 2 q·k, and column 0 holds q·k / τ.
+            "alignment": 2 - 2 * float(logits[:, 0].mean()) * trainer.learning.temperature,
+            "query_spread": diagnostics.collapse(q),
+        }
+        if trainer.counters.step % SLOW_EVERY_STEPS == 1:
+            news["uniformity"] = diagnostics.uniformity(q)
+        self._blend(news)
+
+    def values(self) -> dict[str, float]:
+        """All figures known so far."""
+        return dict(self._means)
+
+    def _blend(self, news: Mapping[str, float]) -> None:
+        for name, value in news.items():
+            old = self._means.get(name, value)
+            self._means[name] = old + (value - old) / WINDOW_STEPS

@@ -1,0 +1,139 @@
+"""The learner's process: one socket, one loop, one thread of work."""
+
+import argparse
+import json
+import os
+import signal
+import sys
+import traceback
+from dataclasses import asdict, fields
+from pathlib import Path
+from typing import Any
+
+import torch
+import zmq
+
+from rvsense import link
+from rvsense.config import Learning
+from rvsense.errors import ConfigError, RvsenseError
+from rvsense.learner import presets
+from rvsense.learner.service import Service
+from rvsense.learner.trainer import Trainer
+
+LINGER_MS = 1000
+
+
+def build_trainer(learning: Learning, seed: int) -> Trainer:
+    """Teacher, encoder and all that learns, as the settings say.
+
+    Raises:
+        ConfigError: for missing weights, or CUDA where there is none.
+    """
+    device = presets.device_of(learning)
+    preset = presets.preset_of(learning, device)
+    teacher = preset.teacher(learning.teacher_weights, device)
+    encoder = presets.initial_encoder(preset, teacher, seed=seed, weights=learning.teacher_weights)
+    return Trainer(learning, preset, teacher, encoder, seed=seed, device=device)
+
+
+def run(
+    endpoint: str, state_dir: Path, learning: Learning, seed: int, parent: int | None = None
+) -> int:
+    """Learn until told to stop, by message or SIGTERM, or until process `parent` is gone.
+
+    Raises:
+        ConfigError: when the settings cannot work here.
+    """
+    torch.set_num_threads(learning.threads)
+    os.nice(learning.niceness)
+    torch.use_deterministic_algorithms(True, warn_only=learning.device != "cpu")
+    trainer = build_trainer(learning, seed)
+    signals: list[int] = []
+    signal.signal(signal.SIGTERM, lambda number, _: signals.append(number))
+    # Ctrl-C reaches the whole process group; the daemon decides when the learner stops.
+    signal.signal(signal.SIGINT, signal.SIG_IGN if parent else signal.default_int_handler)
+    with zmq.Context() as context, context.socket(zmq.ROUTER) as socket:
+        socket.linger = LINGER_MS
+        try:
+            socket.bind(endpoint)
+        except zmq.ZMQError as error:
+            raise ConfigError(f"learner endpoint {endpoint}: {error}") from None
+        _serve(socket, trainer, state_dir, lambda: bool(signals) or _orphaned(parent))
+    return 0
+
+
+def _serve(socket: Any, trainer: Trainer, state_dir: Path, must_stop: Any) -> None:
+    peer: list[bytes] = []
+
+    def send(message: list[Any]) -> None:
+        if peer:
+            socket.send_multipart([*peer, *message])
+
+    service = Service(trainer, state_dir, send)
+    while not service.stopped:
+        if must_stop():
+            service.stop()
+            break
+        wait_ms = 0 if service.wants_step else int(1000 * service.seconds_to_tick())
+        while socket.poll(wait_ms) and not service.stopped and not must_stop():
+            identity, *parts = socket.recv_multipart()
+            op, values, payloads = link.unpack(parts)
+            if op == "hello":
+                peer[:] = [identity]
+            if [identity] == peer:
+                service.handle(op, values, payloads)
+            service.tick()
+            wait_ms = 0
+        if not service.stopped:
+            service.work()
+
+
+def _orphaned(parent: int | None) -> bool:
+    return parent is not None and os.getppid() != parent
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """The command line of `python -m rvsense.learner`; returns the exit status."""
+    parser = argparse.ArgumentParser(prog="python -m rvsense.learner", description=__doc__)
+    parser.add_argument(
+        "--endpoint", required=True, help="ZeroMQ address to bind, ipc:// or tcp://"
+    )
+    parser.add_argument("--state-dir", required=True, type=Path)
+    parser.add_argument(
+        "--config-json", default="{}", help="the [learning] settings, and `seed`, as one JSON map"
+    )
+    parser.add_argument("--parent", type=int, help="stop when this is no longer the parent")
+    options = parser.parse_args(arguments)
+    try:
+        learning, seed = read_settings(options.config_json)
+        return run(options.endpoint, options.state_dir, learning, seed, options.parent)
+    except RvsenseError as error:
+        print(f"rvsense learner: {error}", file=sys.stderr)
+        return error.status
+    except KeyboardInterrupt:
+        return 0
+    except Exception:
+        traceback.print_exc()
+        return 1
+
+
+def read_settings(text: str) -> tuple[Learning, int]:
+    """The settings that `settings_json` wrote.
+
+    Raises:
+        ConfigError: when the text is none, or names a setting that does not exist.
+    """
+    try:
+        values = dict(json.loads(text))
+    except (ValueError, TypeError) as error:
+        raise ConfigError(f"--config-json: not a JSON map ({error})") from None
+    seed = values.pop("seed", 0)
+    unknown = sorted(values.keys() - {item.name for item in fields(Learning)})
+    if unknown or not isinstance(seed, int):
+        raise ConfigError(f"--config-json: unknown settings {unknown} or no whole seed ({seed!r})")
+    return Learning(**values), seed
+
+
+def settings_json(learning: Learning, seed: int) -> str:
+    """The value of --config-json for these settings."""
+    return json.dumps(asdict(learning) | {"seed": seed})

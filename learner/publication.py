@@ -1,0 +1,127 @@
+"""A trainer's served weights with a freshly fitted head, as a published model."""
+
+import time
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from rvsense import published
+from rvsense.head import Familiarity, HeadFit
+from rvsense.learner import diagnostics
+from rvsense.learner.headfit import fit_head
+from rvsense.learner.trainer import NS, Trainer
+
+REFERENCE_PAIRS = 512
+"""Pool pairs that stand for the familiar: 1 MB in a model, 0.1 ms to compare with."""
+DUPLICATE_PAIRS = 64
+NEIGHBOUR = 5
+FAMILIAR_QUANTILE = 0.99
+MIN_SCALE_PAIRS = 20
+"""Fewer held-out pairs say nothing about their farthest hundredth."""
+
+
+def publish(
+    trainer: Trainer, models_dir: Path, *, teacher_sha256: str, figures: Mapping[str, Any]
+) -> tuple[published.PublishedModel, dict[str, float | None]]:
+    """Fit the head, measure, write; returns the model and the figures that were measured.
+
+    Raises:
+        OSError: from the disk.
+    """
+    labels = trainer.labels.rows
+    head = fit_head(
+        trainer.features(labels.take("input")), labels.take("label"), labels.take("group")
+    )
+    familiarity = _familiarity(trainer)
+    measured = _measure(trainer, head)
+    counters = trainer.counters
+    model = published.publish(
+        models_dir,
+        weights={k: v.detach().cpu() for k, v in trainer.average.encoder.state_dict().items()},
+        head=head,
+        familiarity=familiarity,
+        manifest={
+            "step": counters.step,
+            "created_ns": time.time_ns(),
+            "encoder": trainer.encoder.spec.to_dict(),
+            "preset": trainer.preset.name,
+            "teacher": {
+                "name": trainer.teacher.name,
+                "weights": trainer.teacher.weights,
+                "sha256": teacher_sha256,
+            },
+            "data": asdict(counters) | {"pool": trainer.pool.fill, "labels": len(trainer.labels)},
+            "head_note": _note(head, len(trainer.labels)),
+            "figures": dict(figures) | measured,
+            "config": asdict(trainer.learning),
+        },
+    )
+    return model, measured
+
+
+def _note(head: HeadFit | None, labels: int) -> str:
+    if head is None:
+        return f"no head: {labels} labels, of fewer than two classes"
+    if head.accuracy is None:
+        return f"{labels} labels: too few to measure accuracy or to calibrate"
+    return f"{labels} labels, accuracy and calibration error out of fold"
+
+
+def _familiarity(trainer: Trainer) -> Familiarity | None:
+    """Distances of held-out frames to pool frames; None while too few are held out."""
+    if trainer.ring.fill < MIN_SCALE_PAIRS or trainer.pool.fill <= NEIGHBOUR:
+        return None
+    slots = _evenly(trainer.pool.fill, REFERENCE_PAIRS)
+    reference = F.normalize(trainer.features(trainer.pool.take("input", slots)), dim=1)
+    raw = Familiarity(reference, scale=1.0, k=NEIGHBOUR)
+    distances = raw.score(trainer.features(trainer.ring.take("input")))
+    scale = float(torch.quantile(distances, FAMILIAR_QUANTILE).clamp_min(1e-6))
+    return Familiarity(reference, scale, NEIGHBOUR)
+
+
+def _measure(trainer: Trainer, head: HeadFit | None) -> dict[str, float | None]:
+    measured: dict[str, float | None] = {
+        "head_accuracy": None if head is None else head.accuracy,
+        "ece": None if head is None else head.ece,
+        "retrieval": None,
+        "rank_me": None,
+        "near_duplicate_share": _near_duplicates(trainer),
+    }
+    if trainer.ring.fill >= 2:
+        inputs = trainer.ring.take("input")
+        keys = trainer.scale.unit(trainer.ring.take("key"))
+        measured["retrieval"] = diagnostics.retrieval(trainer.queries(inputs), keys, _near(trainer))
+        measured["rank_me"] = diagnostics.rank_me(trainer.features(inputs))
+    return measured
+
+
+def _near_duplicates(trainer: Trainer) -> float | None:
+    """Share of negatives that show the scene of the positive, for pool pairs evenly spaced."""
+    if not trainer.pool.fill or not trainer.queue.fill:
+        return None
+    slots = _evenly(trainer.pool.fill, DUPLICATE_PAIRS)
+    admissible = trainer.queue.admissible(
+        trainer.pool.take("stamp", slots).to(trainer.device),
+        trainer.pool.take("place", slots).to(trainer.device),
+        round(trainer.learning.exclusion_s * NS),
+    )
+    keys = trainer.scale.unit(trainer.pool.take("key", slots)).to(trainer.device)
+    return diagnostics.near_duplicate_share(keys, trainer.queue.keys, admissible)
+
+
+def _evenly(fill: int, count: int) -> Tensor:
+    """At most `count` of `fill` slots. No draw: publishing leaves the random state alone."""
+    return torch.linspace(0, fill - 1, min(count, fill)).long()
+
+
+def _near(trainer: Trainer) -> Tensor:
+    """(n, n): which ring pairs are near copies of each other, as the loss defines it."""
+    stamps, places = trainer.ring.take("stamp"), trainer.ring.take("place")
+    window = round(trainer.learning.exclusion_s * NS)
+    near = (stamps[:, None] - stamps[None]).abs() <= window
+    return near & (places[:, None] == places[None])

@@ -1,0 +1,64 @@
+"""The queue k⁻ of past keys (paper, IV-A; He et al., 1911.05722).
+
+Rules:
+- Keys enter in the order of the training batches, and the oldest leave first.
+- A slot that was never filled is no negative: noise in it would make the loss rise as real
+  keys replace it.
+- A key of the same site and clock, within the exclusion window of the query's own stamp, is
+  no negative either: it is a near copy of the positive.
+- Any batch size fits any K, also a batch larger than K.
+"""
+
+import torch
+from torch import Tensor
+
+
+class KeyQueue:
+    """K unit-length keys with the capture time and place of each."""
+
+    def __init__(self, size: int, key_dim: int, device: torch.device) -> None:
+        self.size = size
+        self.keys = torch.zeros(size, key_dim, device=device)
+        # Place is (site, epoch) as one number; stamps of different places never compare.
+        self.stamps = torch.zeros(size, dtype=torch.int64, device=device)
+        self.places = torch.full((size,), -1, dtype=torch.int64, device=device)
+        self.pointer = 0
+        self.fill = 0
+
+    def enqueue(self, keys: Tensor, stamps: Tensor, places: Tensor) -> None:
+        """Take (n, D) unit keys, (n,) stamps in ns and (n,) places, oldest first."""
+        kept = min(len(keys), self.size)
+        slots = (self.pointer + torch.arange(kept, device=self.keys.device)) % self.size
+        for column, values in ((self.keys, keys), (self.stamps, stamps), (self.places, places)):
+            column[slots] = values[len(values) - kept :].to(column.device)
+        self.pointer = (self.pointer + kept) % self.size
+        self.fill = min(self.fill + kept, self.size)
+
+    def admissible(self, stamps: Tensor, places: Tensor, exclusion_ns: int) -> Tensor:
+        """(n, K) mask: which keys are negatives of queries with these stamps and places."""
+        near = (stamps[:, None] - self.stamps[None]).abs() <= exclusion_ns
+        same = places[:, None] == self.places[None]
+        return (self.places >= 0)[None] & ~(near & same)
+
+    def clear(self) -> None:
+        """Forget all keys."""
+        self.places.fill_(-1)
+        self.pointer = self.fill = 0
+
+    def state(self) -> dict[str, Tensor]:
+        """Keys in use from oldest to newest, so that a queue of another size can take them."""
+        order = (self.pointer - self.fill + torch.arange(self.fill)) % self.size
+        order = order.to(self.keys.device)
+        return {
+            "keys": self.keys[order].cpu(),
+            "stamps": self.stamps[order].cpu(),
+            "places": self.places[order].cpu(),
+            "pointer": torch.tensor(self.pointer),
+        }
+
+    def load(self, state: dict[str, Tensor]) -> None:
+        """Continue from `state`, slot by slot where the size is the same."""
+        self.clear()
+        count = min(len(state["keys"]), self.size)
+        self.pointer = (int(state["pointer"]) - count) % self.size
+        self.enqueue(state["keys"], state["stamps"], state["places"])

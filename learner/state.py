@@ -1,0 +1,89 @@
+"""A trainer as plain tensors and values, and back: what a checkpoint holds (L4)."""
+
+from collections.abc import Mapping
+from dataclasses import asdict
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from rvsense.learner.rows import Rows
+from rvsense.learner.trainer import Counters, Trainer
+
+
+def tables(trainer: Trainer) -> dict[str, Rows]:
+    """The large tables, saved in chunks."""
+    return {"pool": trainer.pool, "ring": trainer.ring, "labels": trainer.labels.rows}
+
+
+def tensors(trainer: Trainer) -> dict[str, Tensor]:
+    """Everything else that is a tensor."""
+    parts = {
+        "encoder": trainer.encoder.state_dict(),
+        "average": trainer.average.encoder.state_dict(),
+        "momentum": _momentum(trainer),
+        "queue": trainer.queue.state(),
+        "policy": trainer.policy.state(),
+        "scale": trainer.scale.state(),
+        "random": {"generator": trainer.generator.get_state(), "torch": torch.get_rng_state()},
+    }
+    if trainer.device.type == "cuda":
+        parts["random"]["cuda"] = torch.cuda.get_rng_state(trainer.device)
+    return {
+        f"{part}.{name}": value.detach().cpu().contiguous()
+        for part, items in parts.items()
+        for name, value in items.items()
+    }
+
+
+def values(trainer: Trainer) -> dict[str, Any]:
+    """Everything that is a number or a name."""
+    return {"counters": asdict(trainer.counters)}
+
+
+def load(trainer: Trainer, saved: Mapping[str, Tensor], facts: Mapping[str, Any]) -> None:
+    """Continue where `tensors` and `values` were taken; the tables are loaded apart.
+
+    Raises:
+        KeyError, RuntimeError, TypeError: when they are of another trainer.
+    """
+    load_network(trainer, saved)
+    trainer.policy.load(_part(saved, "policy"))
+    trainer.scale.load(_part(saved, "scale"))
+    trainer.generator.set_state(saved["random.generator"])
+    torch.set_rng_state(saved["random.torch"])
+    if trainer.device.type == "cuda" and "random.cuda" in saved:
+        torch.cuda.set_rng_state(saved["random.cuda"], trainer.device)
+    trainer.counters = Counters(**facts["counters"])
+
+
+def load_network(trainer: Trainer, saved: Mapping[str, Tensor]) -> None:
+    """Only the weights, their average, the optimiser and the queue: a roll-back (L5).
+
+    Pool, labels, counters and random state go on from where they are: the pairs are not to
+    blame, and other draws are the way past the batch that was.
+    """
+    trainer.encoder.load_state_dict(_part(saved, "encoder"), strict=True)
+    trainer.average.encoder.load_state_dict(_part(saved, "average"), strict=True)
+    momentum = _part(saved, "momentum")
+    for i, parameter in enumerate(trainer.encoder.parameters()):
+        trainer.optimiser.state.pop(parameter, None)
+        if str(i) in momentum:
+            buffer = torch.empty_like(parameter).copy_(momentum[str(i)])
+            trainer.optimiser.state[parameter]["momentum_buffer"] = buffer
+    trainer.queue.load(_part(saved, "queue"))
+
+
+def _momentum(trainer: Trainer) -> dict[str, Tensor]:
+    state = trainer.optimiser.state
+    return {
+        str(i): state[p]["momentum_buffer"]
+        for i, p in enumerate(trainer.encoder.parameters())
+        if state.get(p, {}).get("momentum_buffer") is not None
+    }
+
+
+def _part(saved: Mapping[str, Tensor], part: str) -> dict[str, Tensor]:
+    return {
+        name[len(part) + 1 :]: value for name, value in saved.items() if name.startswith(part + ".")
+    }

@@ -1,0 +1,225 @@
+"""All that learns, and all that its next step depends on: no clock, no socket, no disk.
+
+A pair goes in by `ingest`, a step is taken by `train`. `state` and `load` carry everything
+between them, so that a restored trainer's next loss is the same to the bit (L4).
+"""
+
+import hashlib
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from rvsense.config import Learning
+from rvsense.encoders import RadarEncoder
+from rvsense.errors import FrameError
+from rvsense.learner import schedule
+from rvsense.learner.augment import Augmentation, augment
+from rvsense.learner.averaging import Average
+from rvsense.learner.keys import KeyScale
+from rvsense.learner.labels import LabelStore, stretch_of
+from rvsense.learner.pool import make_policy
+from rvsense.learner.presets import Preset
+from rvsense.learner.queue import KeyQueue
+from rvsense.learner.rows import Column, Rows
+from rvsense.learner.step import Batch, Outcome, train_step
+from rvsense.learner.teacher import Teacher
+from rvsense.link import Label, Pair
+
+HELD_OUT_SHARE = 16
+"""One stretch of recording in so many goes to the ring that is never trained on."""
+NS = 1_000_000_000
+
+
+@dataclass(slots=True)
+class Counters:
+    """What has happened since the very first pair, over all restarts."""
+
+    pairs: int = 0
+    held_out: int = 0
+    step: int = 0
+    samples: int = 0
+    nonfinite: int = 0
+    nonfinite_in_a_row: int = 0
+    bad_images: int = 0
+    rollbacks: int = 0
+
+
+class Trainer:
+    """Encoder, its average, optimiser, pool, held-out ring, queue and labels."""
+
+    def __init__(
+        self,
+        learning: Learning,
+        preset: Preset,
+        teacher: Teacher,
+        encoder: RadarEncoder,
+        *,
+        seed: int,
+        device: torch.device,
+    ) -> None:
+        self.learning, self.preset, self.teacher, self.device = learning, preset, teacher, device
+        self.generator = torch.Generator().manual_seed(seed)
+        torch.manual_seed(seed)  # the paper's encoder has a dropout, which knows no generator
+        self.encoder = encoder.to(device).train()
+        self.average = Average(self.encoder, learning.ema_samples)
+        self.optimiser = torch.optim.SGD(
+            self.encoder.parameters(),
+            lr=learning.learning_rate,
+            momentum=learning.momentum,
+            weight_decay=learning.weight_decay,
+        )
+        channels, key_dim = len(preset.channels), teacher.key_dim
+        columns = {
+            "input": Column((channels, 128, 128), torch.float16),
+            "key": Column((key_dim,), torch.float16),
+            "stamp": Column((), torch.int64),
+            "place": Column((), torch.int64),
+        }
+        self.pool = Rows(learning.pool_pairs, columns)
+        self.ring = Rows(learning.heldout_pairs, columns)
+        self.policy = make_policy(
+            learning.pool_policy, learning.pool_pairs, key_dim, self.generator
+        )
+        self.queue = KeyQueue(learning.queue, key_dim, device)
+        self.scale = KeyScale(key_dim, standardise=learning.standardise_keys)
+        self.labels = LabelStore(learning.max_labels, channels)
+        self.counters = Counters()
+
+    @property
+    def ready(self) -> bool:
+        """Whether the pool is deep enough to draw from."""
+        return self.pool.fill >= min(self.learning.min_pool_pairs, self.pool.capacity)
+
+    def ingest(self, pair: Pair) -> None:
+        """Encode the image, keep the pair where the policy says, and let the image go (L2).
+
+        Raises:
+            FrameError: `bad_image` or `not_finite`; nothing is kept of the pair then.
+        """
+        try:
+            key = self.teacher.encode(pair.codec, pair.image, pair.image_shape)
+        except FrameError:
+            self.counters.bad_images += 1
+            raise
+        x = self.prepare(pair.heatmap)
+        if not torch.isfinite(x.sum() + key.sum()):
+            raise FrameError("not_finite", "the pair's input or key is not finite")
+        self.counters.pairs += 1
+        if self.scale.see(key):
+            self.queue.clear()  # keys of the old scale are no negatives for the new
+        place = place_of(pair.site, pair.epoch)
+        row: dict[str, Tensor | int] = {
+            "input": x,
+            "key": key.half(),
+            "stamp": pair.stamp_ns,
+            "place": place,
+        }
+        stretch = stretch_of(pair.site, pair.epoch, pair.stamp_ns)
+        if self.ring.capacity and stretch % HELD_OUT_SHARE == 0:
+            self.ring.put(self.counters.held_out % self.ring.capacity, **row)
+            self.counters.held_out += 1
+            return
+        slot = self.policy.slot(key)
+        if slot is not None:
+            self.pool.put(slot, **row)
+
+    def add_label(self, label: Label) -> None:
+        """Keep a labelled frame for the head.
+
+        Raises:
+            FrameError: `not_finite`.
+        """
+        x = self.prepare(label.heatmap)
+        if not torch.isfinite(x.sum()):
+            raise FrameError("not_finite", "the labelled frame is not finite")
+        self.labels.add(label, x)
+
+    def prepare(self, heatmap: Any) -> Tensor:
+        """(chirps, 128, 128, 2) heatmap to its (C, 128, 128) input in half precision."""
+        x = self.encoder.prepare(torch.from_numpy(heatmap.astype("float32"))[None])
+        return x[0].half()
+
+    def train(self) -> Outcome:
+        """One step on a batch drawn from the whole pool (L3)."""
+        counters, learning = self.counters, self.learning
+        for group in self.optimiser.param_groups:
+            group["lr"] = schedule.rate_at(
+                counters.step,
+                base=learning.learning_rate,
+                warmup=learning.warmup_steps,
+                total=learning.total_steps,
+                shape=self.preset.decay,
+            )
+        batch = self._draw()
+        outcome = train_step(
+            self.encoder,
+            self.optimiser,
+            self.queue,
+            batch,
+            temperature=learning.temperature,
+            exclusion_ns=round(learning.exclusion_s * NS),
+        )
+        counters.step += 1
+        counters.samples += len(batch.x)
+        if outcome.updated:
+            counters.nonfinite_in_a_row = 0
+            self.average.follow(self.encoder, counters.step, len(batch.x))
+        else:
+            counters.nonfinite += 1
+            counters.nonfinite_in_a_row += 1
+        return outcome
+
+    def _draw(self) -> Batch:
+        n = min(self.learning.batch, self.pool.fill)
+        slots = torch.randperm(self.pool.fill, generator=self.generator)[:n]
+        x = self.pool.take("input", slots).float()
+        if self.learning.augment and self.preset.augments:
+            x = augment(x, Augmentation(), self.generator)
+        return Batch(
+            x=x.to(self.device),
+            keys=self.scale.unit(self.pool.take("key", slots)).to(self.device),
+            stamps=self.pool.take("stamp", slots).to(self.device),
+            places=self.pool.take("place", slots).to(self.device),
+        )
+
+    @torch.inference_mode()
+    def features(self, inputs: Tensor) -> Tensor:
+        """(n, C, 128, 128) inputs to the (n, F) float32 features of the served weights."""
+        encoder = self.average.encoder
+        parts = [encoder.features(part.float().to(self.device)) for part in torch.split(inputs, 64)]
+        return torch.cat(parts).float().cpu() if parts else torch.zeros(0, encoder.feature_dim)
+
+    @torch.inference_mode()
+    def queries(self, inputs: Tensor) -> Tensor:
+        """(n, C, 128, 128) inputs to (n, D) unit queries of the served weights."""
+        encoder = self.average.encoder
+        parts = [encoder(part.float().to(self.device)) for part in torch.split(inputs, 64)]
+        return F.normalize(torch.cat(parts).float(), dim=1).cpu()
+
+    @property
+    def learning_rate(self) -> float:
+        """The rate of the last step."""
+        return float(self.optimiser.param_groups[0]["lr"])
+
+    @property
+    def must_roll_back(self) -> bool:
+        """Whether too many steps in a row were not finite (L5)."""
+        return self.counters.nonfinite_in_a_row >= self.learning.max_nonfinite_steps
+
+    @property
+    def finite(self) -> bool:
+        """Whether the served weights are fit to be published."""
+        return all(math.isfinite(float(p.sum())) for p in self.average.encoder.parameters())
+
+
+def place_of(site: str, epoch: int) -> int:
+    """A number for (site, epoch): only stamps of one clock compare.
+
+    A digest needs no table that would grow with every restart of a clock.
+    """
+    digest = hashlib.blake2b(f"{site}/{epoch}".encode(), digest_size=7).digest()
+    return int.from_bytes(digest)
