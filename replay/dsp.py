@@ -70,13 +70,15 @@ def taylor_window(
         numerator = np.prod(1.0 - m**2 / stretch / (a**2 + (orders - 0.5) ** 2))
         others = orders[orders != m]
         denominator = 2.0 * np.prod(1.0 - m**2 / others**2)
-        window += 2.0 * (-1.0) ** (m + 1) * numerator / denominator * np.cos(
-            2.0 * np.pi * m * position
+        window += (
+            2.0 * (-1.0) ** (m + 1) * numerator / denominator * np.cos(2.0 * np.pi * m * position)
         )
     return window.astype(np.float32)
 
 
-def range_azimuth(cube: npt.NDArray[np.complexfloating], profile: Profile = CRUW_FORMAT_1) -> Complex:
+def range_azimuth(
+    cube: npt.NDArray[np.complexfloating], profile: Profile = CRUW_FORMAT_1
+) -> Complex:
     """ADC cube to complex range-azimuth maps, one per chirp.
 
     cube: (chirps, 8, samples) complex, LSB; antennas transmitter-major (Tx0 Rx0..3, Tx1 Rx0..3).
@@ -100,9 +102,7 @@ def to_planes(maps: Complex) -> npt.NDArray[np.float32]:
     return np.ascontiguousarray(maps).view(np.float32).reshape(*maps.shape, 2)
 
 
-def cube_from_dca1000(
-    words: npt.NDArray[np.int16], profile: Profile = CRUW_FORMAT_1
-) -> Complex:
+def cube_from_dca1000(words: npt.NDArray[np.int16], profile: Profile = CRUW_FORMAT_1) -> Complex:
     """Int16 words as a DCA1000 sends them (two lanes: I, I, Q, Q) to an ADC cube.
 
     words: (n,) with n = pairs * 2 transmitters * 4 receivers * samples * 2; within a chirp the

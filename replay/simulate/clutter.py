@@ -113,7 +113,7 @@ def _coupling(rng: np.random.Generator) -> Complex:
     """Leakage between the antennas and their cover at 0.8-1.9 m: no direction, (chirps, 8, n)."""
     ranges = rng.uniform(0.85, 1.9, 7)
     beat = CRUW_FORMAT_1.beat_hz(ranges)
-    level = rng.uniform(10.0, 26.0, (ANTENNAS, 7)) * np.abs(high_pass(beat))
+    level = rng.uniform(5.0, 16.0, (ANTENNAS, 7)) * np.abs(high_pass(beat))
     phase = rng.uniform(0.0, 2.0 * np.pi, (ANTENNAS, 7))
     sample = np.arange(CRUW_FORMAT_1.samples) / CRUW_FORMAT_1.sample_rate_hz
     wave = np.exp(2j * np.pi * beat[:, None] * sample)

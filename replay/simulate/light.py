@@ -1,6 +1,6 @@
 """The weather of a sequence: where the sun stands, how strong, and what colour things take."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -32,25 +32,23 @@ class Light:
         return seen / np.linalg.norm(seen)
 
 
-def draw_light(rng: np.random.Generator) -> Light:
-    """Day, evening or overcast, each with its own spread."""
-    azimuth = rng.uniform(0.0, 2.0 * np.pi)
+def draw_weather(rng: np.random.Generator) -> Light:
+    """The day of a site, for which its date stands: clear, evening or overcast."""
     mood = rng.choice(["day", "evening", "overcast"], p=[0.45, 0.25, 0.3])
     if mood == "day":
         elevation, sunlit, tint = rng.uniform(0.6, 1.1), rng.uniform(0.75, 1.0), (1.0, 0.99, 0.96)
         top, low = (62.0, 112.0, 190.0), (186.0, 208.0, 232.0)
-        exposure, clouds, noise = rng.uniform(0.9, 1.15), rng.uniform(0.0, 0.6), 2.0
+        exposure, clouds, noise = rng.uniform(1.0, 1.25), rng.uniform(0.0, 0.6), 2.0
     elif mood == "evening":
-        elevation, sunlit, tint = rng.uniform(0.25, 0.45), rng.uniform(0.5, 0.8), (1.06, 0.94, 0.8)
+        elevation, sunlit, tint = rng.uniform(0.3, 0.5), rng.uniform(0.5, 0.8), (1.06, 0.96, 0.84)
         top, low = (84.0, 104.0, 158.0), (240.0, 196.0, 148.0)
-        exposure, clouds, noise = rng.uniform(0.55, 0.85), rng.uniform(0.1, 0.7), 3.5
+        exposure, clouds, noise = rng.uniform(0.85, 1.05), rng.uniform(0.1, 0.7), 3.2
     else:
         elevation, sunlit, tint = rng.uniform(0.7, 1.1), rng.uniform(0.05, 0.25), (0.95, 0.98, 1.03)
         top, low = (168.0, 176.0, 186.0), (214.0, 218.0, 222.0)
-        exposure, clouds, noise = rng.uniform(0.65, 0.95), rng.uniform(0.3, 1.0), 2.8
-    flat = np.cos(elevation)
+        exposure, clouds, noise = rng.uniform(0.95, 1.2), rng.uniform(0.3, 1.0), 2.6
     return Light(
-        sun=(float(flat * np.cos(azimuth)), float(flat * np.sin(azimuth)), float(np.sin(elevation))),
+        sun=_towards(float(rng.uniform(0.0, 2.0 * np.pi)), float(elevation)),
         tint=tint,
         exposure=float(exposure),
         sunlit=float(sunlit),
@@ -58,4 +56,26 @@ def draw_light(rng: np.random.Generator) -> Light:
         sky_low=low,
         clouds=float(clouds),
         noise=noise,
+    )
+
+
+def draw_light(weather: Light, rng: np.random.Generator) -> Light:
+    """An hour of that day: the sun moves on, clouds pass, the exposure follows."""
+    azimuth = np.arctan2(weather.sun[1], weather.sun[0]) + rng.uniform(-0.7, 0.7)
+    elevation = np.arcsin(weather.sun[2]) * rng.uniform(0.8, 1.15)
+    return replace(
+        weather,
+        sun=_towards(float(azimuth), float(elevation)),
+        exposure=weather.exposure * float(rng.uniform(0.88, 1.12)),
+        sunlit=float(np.clip(weather.sunlit * rng.uniform(0.75, 1.15), 0.0, 1.0)),
+        clouds=weather.clouds + float(rng.uniform(-0.12, 0.12)),
+    )
+
+
+def _towards(azimuth_rad: float, elevation_rad: float) -> tuple[float, float, float]:
+    flat = np.cos(elevation_rad)
+    return (
+        float(flat * np.cos(azimuth_rad)),
+        float(flat * np.sin(azimuth_rad)),
+        float(np.sin(elevation_rad)),
     )

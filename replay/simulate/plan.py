@@ -9,11 +9,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from rvsense.replay.simulate.settings import SimulateSettings
+from rvsense.config import Simulate
 
 CONTENTS = ("empty", "pedestrian", "cyclist", "car")
 MIXED = "mixed"
 _CODES = {"empty": "EM0", "pedestrian": "PM1", "cyclist": "BM1", "car": "CM1", MIXED: "MLM"}
+
+TEST_EVERY = 10
+"""One sequence in so many goes to sequences/test, without images."""
 
 # First word of every random stream, so that no two of them can coincide.
 STREAM_SITE = 1
@@ -42,12 +45,12 @@ def site_date(site: int) -> str:
     return f"2026_01_{site + 1:02d}"
 
 
-def plan(settings: SimulateSettings) -> list[SequencePlan]:
+def plan(settings: Simulate) -> list[SequencePlan]:
     """Every sequence of the run in order of index."""
     return [_plan_one(settings, index) for index in range(settings.sequences)]
 
 
-def _plan_one(settings: SimulateSettings, index: int) -> SequencePlan:
+def _plan_one(settings: Simulate, index: int) -> SequencePlan:
     site, serial = index % settings.sites, index // settings.sites
     contents = (*CONTENTS, MIXED) if settings.mixed else CONTENTS
     block, place = divmod(serial, len(contents))
@@ -57,14 +60,12 @@ def _plan_one(settings: SimulateSettings, index: int) -> SequencePlan:
         index=index,
         site=site,
         content=content,
-        split="test" if _is_test(index, settings.test_every) else "train",
+        split="test" if _is_test(index) else "train",
         name=f"{site_date(site)}_S{serial:03d}{_CODES[content]}",
     )
 
 
-def _is_test(index: int, test_every: int) -> bool:
-    """One in every `test_every`, at a place that wanders so that all sites have their turn."""
-    if test_every <= 0:
-        return False
-    block, place = divmod(index, test_every)
-    return place == (test_every - 1 - 3 * block) % test_every
+def _is_test(index: int) -> bool:
+    """One in every `TEST_EVERY`, at a place that wanders so that all sites have their turn."""
+    block, place = divmod(index, TEST_EVERY)
+    return place == (TEST_EVERY - 1 - 3 * block) % TEST_EVERY

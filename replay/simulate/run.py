@@ -13,15 +13,16 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from multiprocessing.connection import Connection, wait
+from dataclasses import dataclass
 from pathlib import Path
 
 from tqdm import tqdm
 
+from rvsense.config import Simulate
 from rvsense.errors import RvsenseError, UsageError
 from rvsense.replay.simulate.camera import calibration_yaml
 from rvsense.replay.simulate.plan import SequencePlan, plan, site_date
 from rvsense.replay.simulate.scene import Scene, to_jpeg
-from rvsense.replay.simulate.settings import Report, SimulateSettings
 from rvsense.replay.simulate.sites import build_site
 from rvsense.replay.simulate.writer import SequenceWriter
 
@@ -32,11 +33,30 @@ MAX_SITES = 28
 _PARTS = ("calib", "annotations", "sequences")
 _ONE_THREAD = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 
+
+
+@dataclass(frozen=True)
+class Report:
+    """What a run wrote."""
+
+    out: Path
+    sequences: int
+    test_sequences: int
+    frames: int
+    objects: int
+    seconds: float
+
+    @property
+    def frames_per_second(self) -> float:
+        """Over the whole run, start-up included."""
+        return self.frames / self.seconds if self.seconds > 0 else 0.0
+
+
 Progress = Callable[[int, int], None]
 """Called with frames and objects made since the last call."""
 
 
-def simulate(out: Path, settings: SimulateSettings) -> Report:
+def simulate(out: Path, settings: Simulate) -> Report:
     """Write a dataset in ROD2021 layout to `out`.
 
     Unlike the real one its test sequences have annotations, since the truth is known.
@@ -56,11 +76,12 @@ def simulate(out: Path, settings: SimulateSettings) -> Report:
                 done["objects"] += objects
                 bar.update(frames)
 
-            if settings.jobs == 1:
+            jobs = min(settings.jobs or len(os.sched_getaffinity(0)), len(plans))
+            if jobs == 1:
                 for one in plans:
                     write_sequence(partial, one, settings, progress)
             else:
-                _in_processes(partial, plans, settings, progress)
+                _in_processes(partial, plans, settings, jobs, progress)
         for part in _PARTS:
             os.rename(partial / part, out / part)
     finally:
@@ -76,7 +97,7 @@ def simulate(out: Path, settings: SimulateSettings) -> Report:
 
 
 def write_sequence(
-    root: Path, one: SequencePlan, settings: SimulateSettings, progress: Progress
+    root: Path, one: SequencePlan, settings: Simulate, progress: Progress
 ) -> None:
     """Make and write one sequence below `root`."""
     scene = Scene(one, settings.seed, settings.frames)
@@ -91,14 +112,13 @@ def write_sequence(
     writer.close()
 
 
-def _check(settings: SimulateSettings) -> None:
+def _check(settings: Simulate) -> None:
     for name, low, high in (
         ("sequences", 1, 100_000),
         ("frames", 1, 999_999),
         ("sites", 1, MAX_SITES),
         ("seed", 0, 2**32 - 1),
-        ("test_every", 0, 100_000),
-        ("jobs", 1, 256),
+        ("jobs", 0, 256),
     ):
         value = getattr(settings, name)
         if not low <= value <= high:
@@ -122,7 +142,7 @@ def _claim(out: Path) -> Path:
     return partial
 
 
-def _write_calibration(root: Path, settings: SimulateSettings) -> None:
+def _write_calibration(root: Path, settings: Simulate) -> None:
     for number in range(settings.sites):
         folder = root / "calib" / site_date(number)
         folder.mkdir(parents=True)
@@ -131,10 +151,13 @@ def _write_calibration(root: Path, settings: SimulateSettings) -> None:
 
 
 def _in_processes(
-    root: Path, plans: list[SequencePlan], settings: SimulateSettings, progress: Progress
+    root: Path,
+    plans: list[SequencePlan],
+    settings: Simulate,
+    jobs: int,
+    progress: Progress,
 ) -> None:
     context = multiprocessing.get_context("spawn")
-    jobs = min(settings.jobs, len(plans))
     workers, pipes = [], []
     try:
         with _one_thread_each():
@@ -171,7 +194,7 @@ def _follow(pipes: list[Connection], progress: Progress) -> None:
 
 
 def _work(
-    root: Path, plans: list[SequencePlan], settings: SimulateSettings, pipe: Connection
+    root: Path, plans: list[SequencePlan], settings: Simulate, pipe: Connection
 ) -> None:
     # Ctrl-C reaches the whole group; the parent decides what it means.
     signal.signal(signal.SIGINT, signal.SIG_IGN)

@@ -123,15 +123,15 @@ def _car(actor: Actor, pose: Pose, rng: np.random.Generator) -> tuple[Array, Arr
         for share in ends:
             points.append((sign * half_l, share * half_w, rng.uniform(0.4, 0.8)))
             normals.append((sign, 0.0))
-            weights.append(0.55)
+            weights.append(1.0)
         for share in flanks:
             points.append((share * half_l, sign * half_w, rng.uniform(0.3, 0.95)))
             normals.append((0.0, sign))
-            weights.append(0.42)
+            weights.append(0.8)
         for other in (1.0, -1.0):
             points.append((0.93 * sign * half_l, 0.93 * other * half_w, 0.6))
             normals.append((0.7071 * sign, 0.7071 * other))
-            weights.append(0.9)
+            weights.append(1.6)
     body, body_normals = np.array(points), np.array(normals)
     body = body + rng.normal(0.0, 0.03, body.shape)
     wheels, wheel_normals = [], []
@@ -142,7 +142,7 @@ def _car(actor: Actor, pose: Pose, rng: np.random.Generator) -> tuple[Array, Arr
             wheel_normals += [(0.0, sign)] * _CAR_RIM_POINTS
     frame = np.broadcast_to(body, (len(pose.time_s), *body.shape))
     local = np.concatenate([frame, *wheels], axis=1)
-    weight = np.concatenate([weights, np.full(len(wheel_normals), 0.22)])
+    weight = np.concatenate([weights, np.full(len(wheel_normals), 0.4)])
     weight = weight * rng.lognormal(0.0, 0.4, len(weight))
     facing = _facing(pose, local[0], np.concatenate([body_normals, wheel_normals]))
     return local, weight * facing

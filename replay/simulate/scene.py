@@ -79,7 +79,7 @@ class Scene:
         self.place = place(seed, plan.site)
         rng = stream(seed, STREAM_SEQUENCE, plan.index)
         kinds = _kinds(plan.content, rng)
-        self.light: Light = draw_light(rng)
+        self.light: Light = draw_light(self.place.site.weather, rng)
         self.actors: list[Actor] = draw_actors(
             kinds, rng, frames * FRAME_S, self.place.site.obstacles()
         )

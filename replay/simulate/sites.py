@@ -7,6 +7,7 @@ import numpy.typing as npt
 
 from rvsense.replay.dsp import ANTENNAS
 from rvsense.replay.simulate.camera import Camera
+from rvsense.replay.simulate.light import Light, draw_weather
 from rvsense.replay.simulate.plan import STREAM_SITE, stream
 from rvsense.replay.simulate.tracks import Obstacle
 
@@ -48,6 +49,7 @@ class Site:
     radar_height_m: float
     things: tuple[Thing, ...]
     facades: tuple[Facade, ...]
+    weather: Light
     dc_lsb: npt.NDArray[np.complex64]
 
     def obstacles(self) -> list[Obstacle]:
@@ -65,7 +67,7 @@ def build_site(seed: int, number: int) -> Site:
         cx=float(rng.uniform(705.0, 735.0)),
         cy=float(rng.uniform(520.0, 545.0)),
         height_m=mast,
-        pitch_rad=float(np.deg2rad(1.0 + 4.5 * (mast - 1.5) + rng.uniform(-0.5, 0.5))),
+        pitch_rad=float(np.deg2rad(4.0 + 5.0 * (mast - 1.5) + rng.uniform(-0.7, 0.7))),
     )
     camera = Camera(camera.fx, camera.fx, camera.cx, camera.cy, mast, camera.pitch_rad)
     level = rng.uniform(0.3, 0.95, ANTENNAS) * 30.0
@@ -77,6 +79,7 @@ def build_site(seed: int, number: int) -> Site:
         radar_height_m=float(rng.uniform(0.9, 1.3)),
         things=tuple(_things(rng)),
         facades=tuple(_facades(rng)),
+        weather=draw_weather(rng),
         dc_lsb=(level * np.exp(1j * phase)).astype(np.complex64),
     )
 

@@ -16,14 +16,15 @@ Array = npt.NDArray[np.float64]
 FAR_M = 26.0
 SIDE_RAD = np.deg2rad(72.0)
 ANCHOR_SIDE_RAD = np.deg2rad(32.0)
-ANCHOR_FAR_M = 18.5
 
 
 @dataclass(frozen=True)
 class Habits:
-    """How a class moves: nearest range of its centre, speeds, share that stands, bends."""
+    """How a class moves: ranges of its centre, speeds, share that stands, bends."""
 
     near_m: float
+    far_m: float
+    """Farthest anchor; a pass may well lead farther away."""
     slow_m_s: float
     fast_m_s: float
     standing: float
@@ -31,9 +32,9 @@ class Habits:
 
 
 HABITS = {
-    "pedestrian": Habits(2.4, 0.6, 1.9, 0.15, 0.06),
-    "cyclist": Habits(3.0, 1.8, 6.5, 0.06, 0.03),
-    "car": Habits(5.0, 1.0, 10.0, 0.12, 0.015),
+    "pedestrian": Habits(2.8, 12.0, 0.6, 1.9, 0.15, 0.06),
+    "cyclist": Habits(3.2, 13.0, 1.8, 6.5, 0.06, 0.03),
+    "car": Habits(5.0, 16.0, 1.0, 10.0, 0.12, 0.015),
 }
 
 
@@ -120,7 +121,8 @@ def _draw_pass(
 ) -> Pass:
     """A first pass has its anchor near the start of the sequence; later ones enter from outside."""
     while True:
-        range_m = rng.uniform(habits.near_m + 0.6, ANCHOR_FAR_M)
+        near_m = habits.near_m + 0.6
+        range_m = near_m + (habits.far_m - near_m) * rng.random() ** 1.3
         azimuth = rng.uniform(-ANCHOR_SIDE_RAD, ANCHOR_SIDE_RAD)
         x, y = range_m * np.sin(azimuth), range_m * np.cos(azimuth)
         heading = rng.uniform(0.0, 2.0 * np.pi)
