@@ -37,8 +37,8 @@ def open_dataset(path: str | os.PathLike[str]) -> Dataset:
         raise DatasetError(f"no dataset at {root}: it is a file, a folder is expected")
     try:
         return _open_cruw(root)
-    except PermissionError as error:
-        raise DatasetError(f"no dataset at {root}: may not read {error.filename}") from None
+    except OSError as error:
+        raise DatasetError(f"no dataset at {root}: {error.filename}: {error.strerror}") from None
 
 
 def pick_chirps(available: Iterable[int]) -> tuple[int, ...]:

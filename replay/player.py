@@ -5,6 +5,7 @@ max the socket alone sets the pace: sending waits for the receiver, and nothing 
 Either way the frames, their order, stamps and numbers are the same.
 """
 
+import os
 import signal
 import sys
 import threading
@@ -27,7 +28,7 @@ from rvsense.replay.sequence import Dataset
 class PlayerSettings:
     """What a player is asked for. `speed` None is max, lock-step with the receiver."""
 
-    path: str
+    path: str | os.PathLike[str]
     to: str
     speed: float | None = 1.0
     loop: bool = False
@@ -92,7 +93,8 @@ def play(dataset: Dataset, settings: PlayerSettings, stop: threading.Event) -> T
             _send(item, sender, pacer, tally, stop)
         tally.loops += not stop.is_set()
         tally.seconds = time.monotonic() - started_s
-    if not sender.delivered:
+    tally.delivered = sender.delivered
+    if not tally.delivered:
         _say("rvsense replay: stopped before the receiver had taken everything")
     return tally
 

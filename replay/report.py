@@ -19,6 +19,8 @@ class Tally:
     rejected: Counter[str] = field(default_factory=Counter)
     loops: int = 0
     """Whole passes through the dataset."""
+    delivered: bool = False
+    """The receiver took everything that was sent."""
     seconds: float = 0.0
     _first_radar: tuple[int, int] | None = None
     _last_radar: tuple[int, int] = (0, 0)
@@ -50,7 +52,7 @@ class Tally:
         return source_hz * self.speed if source_hz and self.speed else None
 
     def as_json(self) -> str:
-        """The report as one JSON line; the daemon takes its arrival for "everything is sent"."""
+        """The report as one JSON line, for the daemon to know that everything was sent."""
         return json.dumps(
             {
                 "sent": {kind: self.sent[kind] for kind in KINDS},
@@ -59,6 +61,7 @@ class Tally:
                 "rate_hz": _rounded(self.rate_hz),
                 "wanted_hz": _rounded(self.wanted_hz),
                 "loops": self.loops,
+                "delivered": self.delivered,
             }
         )
 

@@ -24,7 +24,7 @@ _DATE = re.compile(r"\d{4}_\d{2}_\d{2}(?=_|$)")
 
 
 def site_of(name: str) -> str:
-    """The radar-camera pair behind a sequence: its date, as CRUW was mounted anew each day.
+    """The radar-camera pair behind a sequence: the rig as mounted on its date.
 
     A name without a date is a site of its own, in the characters that a site may have.
     """
