@@ -149,9 +149,7 @@ class Inference:
         started = time.perf_counter()
         answers = self._classify([item.frame.heatmap for item in batch], model)
         took_s = (time.perf_counter() - started) / len(batch)
-        self._deliver(
-            [Answered(*row, model, took_s) for row in zip(batch, answers, strict=True)]
-        )
+        self._deliver([Answered(*row, model, took_s) for row in zip(batch, answers, strict=True)])
 
     def _classify(
         self, heatmaps: list[NDArray[np.floating[Any]]], model: ServableModel | None

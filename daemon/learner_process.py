@@ -183,4 +183,3 @@ class LearnerProcess:
                 self.state.drained = values
             case "stopped":
                 self.state.stopped = True
-

@@ -10,7 +10,7 @@ Rules:
 """
 
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from rvsense.frames import RadarFrame
 
@@ -18,6 +18,13 @@ RESTART_DISTANCE = 256
 """A seq this far behind is no late frame but a new count."""
 
 Refusal = Literal["late", "duplicate"]
+
+
+class Arrival(NamedTuple):
+    """A radar frame and when it came in, by the caller's clock."""
+
+    frame: RadarFrame
+    received_ns: int
 
 
 @dataclass(slots=True)
@@ -28,12 +35,12 @@ class Reorder:
     most: int
     _epoch: int | None = None
     _expected: int = 0
-    _waiting: dict[int, RadarFrame] = field(default_factory=dict)
+    _waiting: dict[int, Arrival] = field(default_factory=dict)
     _gap_since_ns: int = 0
 
-    def push(self, frame: RadarFrame, now_ns: int) -> tuple[list[RadarFrame], Refusal | None]:
+    def push(self, frame: RadarFrame, now_ns: int) -> tuple[list[Arrival], Refusal | None]:
         """(frames that may leave now, why this one was refused or None)."""
-        leaving: list[RadarFrame] = []
+        leaving: list[Arrival] = []
         if self._epoch is None or self._starts_again(frame):
             leaving = self.flush()
             self._epoch, self._expected = frame.epoch, frame.seq
@@ -43,24 +50,24 @@ class Reorder:
             return leaving, "duplicate"
         if not self._waiting:
             self._gap_since_ns = now_ns
-        self._waiting[frame.seq] = frame
+        self._waiting[frame.seq] = Arrival(frame, now_ns)
         leaving += self._contiguous()
         if len(self._waiting) > self.most:
             leaving += self.flush()
         return leaving, None
 
-    def tick(self, now_ns: int) -> list[RadarFrame]:
+    def tick(self, now_ns: int) -> list[Arrival]:
         """Frames that have waited long enough for a missing one."""
         if self._waiting and now_ns - self._gap_since_ns >= self.wait_ns:
             return self.flush()
         return []
 
-    def flush(self) -> list[RadarFrame]:
+    def flush(self) -> list[Arrival]:
         """All that waits, in order; the gaps before them are given up."""
         frames = [self._waiting[seq] for seq in sorted(self._waiting)]
         self._waiting.clear()
         if frames:
-            self._expected = frames[-1].seq + 1
+            self._expected = frames[-1].frame.seq + 1
         return frames
 
     def __len__(self) -> int:
@@ -71,7 +78,7 @@ class Reorder:
         far_behind = frame.seq < self._expected - RESTART_DISTANCE
         return frame.epoch > epoch or (frame.epoch == epoch and far_behind)
 
-    def _contiguous(self) -> list[RadarFrame]:
+    def _contiguous(self) -> list[Arrival]:
         frames = []
         while self._expected in self._waiting:
             frames.append(self._waiting.pop(self._expected))

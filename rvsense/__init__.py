@@ -3,7 +3,8 @@
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from rvsense.client import Result, Subscriber, subscribe
+    from rvsense.client import Subscriber, subscribe
+    from rvsense.results import Result
 
 __version__ = "0.1.0"
 __all__ = ["Result", "Subscriber", "__version__", "subscribe"]

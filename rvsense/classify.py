@@ -59,7 +59,9 @@ def read_heatmap(group: list[Path]) -> NDArray[np.float32]:
         FrameError: naming the file and what is wrong with it.
     """
     chirps = [_read(path) for path in group]
-    heatmap = np.concatenate([chirp if chirp.ndim == 4 else chirp[None] for chirp in chirps])
+    heatmap: NDArray[np.float32] = np.concatenate(
+        [chirp if chirp.ndim == 4 else chirp[None] for chirp in chirps]
+    )
     if not np.isfinite(heatmap).all():
         raise FrameError("not_finite", f"{group[0]} holds NaN or infinity")
     return heatmap
@@ -75,7 +77,8 @@ def _read(path: Path) -> NDArray[np.float32]:
         raise FrameError(
             "bad_shape", f"{path}: {array.dtype} {array.shape}; floats of ([chirps,] {wanted})"
         )
-    return array.astype(np.float32)
+    heatmap: NDArray[np.float32] = array.astype(np.float32)
+    return heatmap
 
 
 def _load(state_dir: Path, model_path: Path | None) -> ServableModel:

@@ -74,10 +74,11 @@ def _daemon(commands: Any) -> None:
 def _run_daemon(options: argparse.Namespace) -> int:
     from rvsense import configfile
 
-    keys = ("seed", "state_dir", "log_level", "learning.preset", "learning.teacher_weights")
-    keys += ("endpoints.intake", "endpoints.results", "endpoints.requests", "endpoints.http")
-    given = vars(options)
-    overrides = {key: given[key] for key in keys if given[key] is not None}
+    overrides = {
+        key: value
+        for key, value in vars(options).items()
+        if value is not None and (key in ("seed", "state_dir", "log_level") or "." in key)
+    }
     config = configfile.load(options.config, overrides)
     if options.print_config:
         print(configfile.render(config), end="")
@@ -187,7 +188,9 @@ def _run_classify(options: argparse.Namespace) -> int:
     from rvsense.classify import classify_files
     from rvsense.state import state_dir
 
-    return classify_files(options.files, state_dir(Config(state_dir=options.state_dir)), options.model)
+    return classify_files(
+        options.files, state_dir(Config(state_dir=options.state_dir)), options.model
+    )
 
 
 def _pair(commands: Any) -> None:

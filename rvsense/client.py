@@ -1,9 +1,10 @@
 """The subscriber's side: follow a daemon's classifications.
 
-    for result in rvsense.subscribe():
-        print(result.site, result.label, result.confidence)
+for result in rvsense.subscribe():
+    print(result.site, result.label, result.confidence)
 """
 
+import math
 import time
 from collections.abc import Iterator
 from types import TracebackType
@@ -63,7 +64,8 @@ class Subscriber:
         """The next new result, or None when none came in time."""
         deadline = None if timeout_s is None else time.monotonic() + timeout_s
         while True:
-            wait_ms = None if deadline is None else max(0.0, deadline - time.monotonic()) * 1e3
+            left_s = None if deadline is None else max(0.0, deadline - time.monotonic())
+            wait_ms = None if left_s is None else math.ceil(left_s * 1e3)
             if not self._socket.poll(wait_ms):
                 return None
             result = results.unpack(self._socket.recv_multipart())

@@ -44,6 +44,13 @@ class Intake:
     max_image_pixels: int = setting(
         4096 * 4096, "An rgb8 image with more pixels is rejected.", low=1
     )
+    reorder_wait_s: float = setting(
+        0.05, "How long a radar frame waits for a missing one before it.", low=0.0, high=10.0
+    )
+    reorder_frames: int = setting(8, "How many radar frames wait for a missing one.", low=0)
+    label_window_frames: int = setting(
+        64, "Newest radar frames of a site that a label may still name (0.5 MB each).", low=1
+    )
     high_water_messages: int = setting(256, "ZeroMQ receive queue, in messages.", low=1)
 
 
@@ -133,9 +140,7 @@ class Learning:
     total_steps: int = setting(
         0, "Steps of the whole run; 0 = no end known, so no cool-down.", low=0
     )
-    ema_samples: int = setting(
-        6400, "Averaging horizon of the served weights, in samples.", low=0
-    )
+    ema_samples: int = setting(6400, "Averaging horizon of the served weights, in samples.", low=0)
     pool_policy: str = setting(
         "reservoir",
         "Which pairs stay: reservoir, fifo or min_redundancy.",

@@ -6,7 +6,7 @@ clock; `epoch` changes when that clock starts again; `seq` counts up per site an
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -46,12 +46,16 @@ class RadarFrame(Frame):
     float16, row 0 nearest, column 0 at -90 degrees (CRUW devkit's layout).
     """
 
+    kind: ClassVar[Kind] = "radar"
+
     heatmap: NDArray[np.floating[Any]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CameraFrame(Frame):
     """An image as the camera sent it: JPEG bytes, or packed RGB with its (height, width, 3)."""
+
+    kind: ClassVar[Kind] = "camera"
 
     codec: Literal["jpeg", "rgb8"]
     image: bytes
@@ -65,6 +69,8 @@ class LabelFrame(Frame):
     `purpose` tells what it may be used for: `train` lets the classification head see it,
     `score` only compares it with the answer already given.
     """
+
+    kind: ClassVar[Kind] = "label"
 
     objects: tuple[SceneObject, ...]
     purpose: Literal["train", "score"] = "train"

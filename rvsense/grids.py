@@ -20,7 +20,7 @@ RANGE_STEP_M = SAMPLE_RATE_HZ / RANGE_FFT * SPEED_OF_LIGHT_M_S / (2 * SLOPE_HZ_S
 
 def range_grid_m() -> NDArray[np.float64]:
     """Centre of each heatmap row: (128,) metres, 0.639 to 27.697."""
-    return (np.arange(CELLS) + FIRST_RANGE_BIN) * RANGE_STEP_M
+    return np.arange(FIRST_RANGE_BIN, FIRST_RANGE_BIN + CELLS, dtype=np.float64) * RANGE_STEP_M
 
 
 def azimuth_grid_rad() -> NDArray[np.float64]:

@@ -53,16 +53,19 @@ class PublishedModel:
 
     def weights(self) -> dict[str, Tensor]:
         """The encoder's tensors, by name."""
-        return load_file(self.path / WEIGHTS)
+        return read_tensors(self.path / WEIGHTS)
 
     def head(self) -> HeadFit | None:
         """The classifier, or None when no label had been seen."""
         facts = self.manifest["head"]
         if facts is None:
             return None
-        tensors = load_file(self.path / HEAD)
+        tensors = read_tensors(self.path / HEAD)
         return HeadFit(
-            **{name: tensors[f"head.{name}"] for name in ("weight", "bias", "mean", "std")},
+            weight=tensors["head.weight"],
+            bias=tensors["head.bias"],
+            mean=tensors["head.mean"],
+            std=tensors["head.std"],
             **facts,
         )
 
@@ -71,7 +74,7 @@ class PublishedModel:
         facts = self.manifest["familiarity"]
         if facts is None:
             return None
-        return Familiarity(load_file(self.path / HEAD)["familiarity.reference"], **facts)
+        return Familiarity(read_tensors(self.path / HEAD)["familiarity.reference"], **facts)
 
 
 def publish(

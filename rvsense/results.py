@@ -101,8 +101,10 @@ def unpack(parts: Sequence[bytes]) -> Result:
             raise ResultError(f"result version {values['v']}; this client speaks {VERSION}")
         known = {name: values[name] for name in Result.__dataclass_fields__ if name in values}
         if known.get("model") is not None:
-            known["model"] = ModelName(**{k: known["model"][k] for k in ("id", "step", "sha256")},
-                                       published_ns=known["model"]["published_ns"])
+            known["model"] = ModelName(
+                **{k: known["model"][k] for k in ("id", "step", "sha256")},
+                published_ns=known["model"]["published_ns"],
+            )
         return Result(**known)
     except (ValueError, TypeError, KeyError, IndexError) as error:
         raise ResultError(f"not a result message ({error!r})") from None

@@ -29,7 +29,7 @@ VERSION = 1
 MAX_HEADER_BYTES = 4096
 MAX_OBJECTS = 64
 SITE = re.compile(r"[A-Za-z0-9_.-]{1,64}")
-DTYPES = {"<f4": np.dtype("<f4"), "<f2": np.dtype("<f2")}
+DTYPES: dict[str, np.dtype[Any]] = {"<f4": np.dtype("<f4"), "<f2": np.dtype("<f2")}
 INT64_MAX = 2**63 - 1
 
 REASONS = (
@@ -161,7 +161,8 @@ def _plain(source: Mapping[str, Any]) -> dict[str, str | int | float | bool | No
 def _radar(
     common: dict[str, Any], head: Mapping[str, Any], payload: bytes | memoryview, max_chirps: int
 ) -> RadarFrame:
-    shape, dtype = head.get("shape"), DTYPES.get(str(head.get("dtype")))
+    shape: Any = head.get("shape")
+    dtype = DTYPES.get(str(head.get("dtype")))
     if dtype is None:
         raise FrameError("bad_shape", f"dtype is {_short(head.get('dtype'))}; <f4 or <f2 expected")
     if not _is_shape(shape, 4) or shape[1:] != [CELLS, CELLS, 2] or shape[0] > max_chirps:
@@ -182,7 +183,8 @@ def _camera(
     max_bytes: int,
     max_pixels: int,
 ) -> CameraFrame:
-    codec, shape = head.get("codec"), head.get("shape")
+    codec = head.get("codec")
+    shape: Any = head.get("shape")
     if len(payload) > max_bytes:
         raise FrameError("too_large", f"image of {len(payload)} bytes; at most {max_bytes}")
     if codec == "jpeg":
@@ -223,7 +225,7 @@ def _objects(head: Mapping[str, Any]) -> tuple[SceneObject, ...]:
 def _object(item: Any) -> SceneObject:
     if not isinstance(item, dict) or item.get("class") not in OBJECT_CLASSES:
         raise FrameError("bad_field", f"object {_short(item)}; class must be {OBJECT_CLASSES}")
-    where = [item.get("range_m"), item.get("azimuth_rad")]
+    where: list[Any] = [item.get("range_m"), item.get("azimuth_rad")]
     if not all(isinstance(x, int | float) and not isinstance(x, bool) for x in where):
         raise FrameError("bad_field", f"object {_short(item)}; range_m and azimuth_rad expected")
     if not all(math.isfinite(x) for x in where):

@@ -1,0 +1,232 @@
+"""The I/O thread: every socket, one turn after another.
+
+Rules:
+1. What came in is answered before anything else is looked at: results first, then intake.
+2. Nothing here waits for the learner, a subscriber, a disk or a person.
+3. In lock-step, intake is not read while the inference thread or the learner is behind: the
+   player waits, and nothing is dropped. Otherwise intake is always read.
+"""
+
+import time
+from typing import Any
+
+import structlog
+import zmq
+
+from rvsense import wire
+from rvsense.daemon.effects import Effect, Examine, Teach
+from rvsense.daemon.ending import Do, Ending, Facts, Phase
+from rvsense.daemon.inference import Answered
+from rvsense.daemon.learner_events import LearnerEvents
+from rvsense.daemon.parts import Parts
+from rvsense.daemon.player_process import PlayerProcess
+from rvsense.daemon.reload import Reloader
+from rvsense.daemon.requests import Requests
+from rvsense.daemon.status import describe
+from rvsense.errors import FrameError, RvsenseError
+from rvsense.frames import AnyFrame
+from rvsense.logs import RepeatLimiter
+
+BURST = 64
+"""Messages taken in before the other sockets get their turn."""
+
+TICK_S = 0.1
+
+
+class Loop:
+    """Turns the crank until told to stop.
+
+    Args:
+        exit_at_end: whether the end of the replay is the end of the daemon.
+    """
+
+    def __init__(self, parts: Parts, *, exit_at_end: bool) -> None:
+        self.stopping = False
+        self.exit_status = 0
+        self.ending: Ending | None = None
+        self.progress_at = time.monotonic()
+        self._parts, self._exit_at_end = parts, exit_at_end
+        self._player: PlayerProcess | None = None
+        self._learner = LearnerEvents(parts)
+        self.reload = Reloader(parts, parts.reload)
+        self._requests = Requests(
+            parts.requests,
+            parts.inference,
+            take_label=self._request_label,
+            status=self.status,
+            reload=self.reload,
+            ring=parts.bell.ring,
+        )
+        self._intake_open = False
+        self._ticked_at = 0.0
+        self._limiter = RepeatLimiter()
+        self._log = structlog.get_logger()
+
+    def watch_player(self, player: PlayerProcess) -> None:
+        """There is a replay to be followed to its end."""
+        self._player, self.ending = player, Ending()
+
+    def wake(self) -> None:
+        """Cut the current wait short; from a signal handler or another thread."""
+        self._parts.bell.ring()
+
+    def turn(self, timeout_ms: int = 100) -> None:
+        """One round: wait for something to happen, then deal with all that did."""
+        parts = self._parts
+        self._open_or_close_intake()
+        ready = dict(parts.poller.poll(timeout_ms))
+        self.progress_at = now = time.monotonic()
+        if parts.bell.fileno() in ready:
+            parts.bell.clear()
+        self.publish()
+        if parts.intake in ready:
+            self._take_in()
+        if parts.results in ready:
+            parts.publisher.handle_subscriptions()
+        if parts.requests in ready:
+            self._requests.handle()
+        self._requests.flush()
+        self._learner.turn(now)
+        if now - self._ticked_at >= TICK_S:
+            self._ticked_at = now
+            if not parts.lockstep:
+                parts.hands.carry_out(parts.core.tick(time.monotonic_ns()))
+        if not self.stopping:
+            self._advance_ending(now)
+
+    def publish(self) -> None:
+        """Send out every answer that the inference thread has given."""
+        while not self._parts.answered.empty():
+            self._publish_one(self._parts.answered.get())
+
+    def status(self) -> dict[str, Any]:
+        """What `/statusz`, the live line and the `status` request show."""
+        replay = None
+        if self.ending is not None and self._player is not None:
+            replay = {"phase": self.ending.phase.value, "report": self._player.report}
+        return describe(self._parts, waiting=self.waiting, replay=replay)
+
+    def finish(self) -> None:
+        """No more intake: pair what waits, answer what waits."""
+        self._close_intake()
+        parts = self._parts
+        parts.hands.carry_out(parts.core.flush(time.monotonic_ns()))
+        until = time.monotonic() + 1.0
+        while parts.inference.waiting and time.monotonic() < until:
+            time.sleep(0.001)
+        self.publish()
+
+    @property
+    def waiting(self) -> int:
+        """Radar frames taken in whose results have not gone out."""
+        parts = self._parts
+        ordering = sum(len(site.order) for site in parts.core.sites.values())
+        return parts.inference.waiting + parts.answered.qsize() + ordering
+
+    def _take_in(self) -> None:
+        for _ in range(BURST):
+            try:
+                parts = self._parts.intake.recv_multipart(zmq.NOBLOCK, copy=False)
+            except zmq.Again:
+                return
+            self._decode([part.buffer for part in parts])
+            if self._parts.lockstep and self._behind():
+                return
+
+    def _decode(self, message: list[Any]) -> None:
+        parts, limits = self._parts, self._parts.config.intake
+        try:
+            frame = wire.decode(
+                message,
+                max_chirps=limits.max_chirps,
+                max_image_bytes=limits.max_image_bytes,
+                max_image_pixels=limits.max_image_pixels,
+            )
+            self._parts.hands.carry_out(self._handle(frame))
+        except FrameError as error:
+            parts.tally.rejected[error.reason] += 1
+            parts.metrics.rejected(error.reason)
+            if self._limiter.admit(("rejected", error.reason), time.monotonic()):
+                self._log.warning("message_rejected", reason=error.reason, detail=error.detail)
+
+    def _handle(self, frame: AnyFrame) -> list[Effect]:
+        parts = self._parts
+        effects = parts.core.handle(frame, time.monotonic_ns())
+        parts.tally.received[frame.kind] += 1
+        parts.metrics.received(frame.kind, frame.site, time.time())
+        return effects
+
+    def _request_label(self, frame: AnyFrame) -> bool:
+        effects = self._handle(frame)
+        self._parts.hands.carry_out(effects)
+        return any(isinstance(effect, Teach | Examine) for effect in effects)
+
+    def _publish_one(self, answered: Answered) -> None:
+        parts = self._parts
+        result = parts.publisher.answer(answered)
+        latency_s = (result.published_ns - result.received_ns) / 1e9
+        parts.tally.answered += 1
+        parts.tally.latency_ms.append(latency_s * 1e3)
+        if result.abstain:
+            parts.tally.abstained[result.abstain] += 1
+        parts.metrics.classified(
+            result.site, result.label, result.abstain, answered.inference_s, latency_s
+        )
+        key = (result.site, result.epoch, result.stamp_ns)
+        parts.score.answered(key, answered.answer.label, result.abstain is not None)
+
+    def _behind(self) -> bool:
+        parts = self._parts
+        room = parts.inference.waiting < parts.config.serving.max_batch
+        learner = parts.learner
+        return not room or (learner is not None and learner.outbox.full)
+
+    def _open_or_close_intake(self) -> None:
+        wanted = not self.stopping and not (self._parts.lockstep and self._behind())
+        if wanted and not self._intake_open:
+            self._parts.poller.register(self._parts.intake, zmq.POLLIN)
+            self._intake_open = True
+        elif not wanted:
+            self._close_intake()
+
+    def _close_intake(self) -> None:
+        if self._intake_open:
+            self._parts.poller.unregister(self._parts.intake)
+            self._intake_open = False
+
+    def _advance_ending(self, now: float) -> None:
+        if self.ending is None or self._player is None or self.ending.phase is Phase.DONE:
+            return
+        parts, learner = self._parts, self._parts.learner
+        try:
+            sent = self._player.sent
+        except RvsenseError as error:
+            self._log.error("replay_failed", error=str(error))
+            self.exit_status, self.stopping = 1, True
+            return
+        facts = Facts(
+            now_s=now,
+            sent=sent,
+            arrived=parts.tally.messages,
+            waiting=self.waiting,
+            learner=learner is not None,
+            outbox_empty=learner is None or learner.outbox.empty,
+            drained=learner is not None and learner.state.drained is not None,
+            loader_idle=parts.keeper.idle and parts.outcomes.empty(),
+        )
+        for todo in self.ending.advance(facts):
+            match todo:
+                case Do.FLUSH:
+                    parts.hands.carry_out(parts.core.flush(time.monotonic_ns()))
+                case Do.DRAIN if learner is not None:
+                    learner.drain()
+                case Do.REPORT:
+                    self._ended()
+
+    def _ended(self) -> None:
+        assert self.ending is not None
+        assert self._player is not None
+        if self.ending.given_up:
+            self._log.error("replay_incomplete", messages_missing=self.ending.given_up)
+        self._log.info("replay_ended", **(self._player.report or {}))
+        self.stopping = self.stopping or self._exit_at_end

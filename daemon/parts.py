@@ -1,0 +1,205 @@
+"""Everything a daemon is made of, opened in an order in which failing is cheap.
+
+What can be wrong with the configuration or the machine is found here, before a thread or a
+process starts.
+"""
+
+import time
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from queue import SimpleQueue
+
+import torch
+import zmq
+
+from rvsense import __version__
+from rvsense.config import Config
+from rvsense.daemon.core import Core
+from rvsense.daemon.exam import Exam
+from rvsense.daemon.hands import Hands
+from rvsense.daemon.inference import Answered, Inference
+from rvsense.daemon.learner_process import LearnerProcess
+from rvsense.daemon.metrics import Metrics
+from rvsense.daemon.models import ModelKeeper, Outcome
+from rvsense.daemon.notify import Notifier
+from rvsense.daemon.publisher import Publisher
+from rvsense.daemon.scoring import Score
+from rvsense.daemon.sockets import Bell, bind
+from rvsense.daemon.tally import Tally
+from rvsense.errors import ConfigError
+
+
+@dataclass(slots=True)
+class Parts:
+    """The pieces, wired to each other but not yet running."""
+
+    config: Config
+    state_dir: Path
+    lockstep: bool
+    reload: Callable[[], Config] | None
+    context: "zmq.Context[zmq.Socket[bytes]]"
+    poller: zmq.Poller
+    bell: Bell
+    intake: "zmq.Socket[bytes]"
+    results: "zmq.Socket[bytes]"
+    requests: "zmq.Socket[bytes]"
+    endpoints: dict[str, str]
+    answered: "SimpleQueue[Answered]"
+    outcomes: "SimpleQueue[Outcome]"
+    core: Core
+    inference: Inference
+    keeper: ModelKeeper
+    learner: LearnerProcess | None
+    publisher: Publisher
+    hands: Hands
+    tally: Tally
+    score: Score
+    metrics: Metrics
+    notifier: Notifier
+    started_at: float = field(default_factory=time.monotonic)
+    swaps: int = 0
+    refused: Counter[str] = field(default_factory=Counter)
+
+    def start(self) -> None:
+        """Start the threads and the learner."""
+        self.inference.start()
+        self.keeper.start()
+        if self.learner is not None:
+            self.learner.start()
+
+    def close(self) -> None:
+        """End threads and processes, then close every socket."""
+        if self.learner is not None:
+            self.learner.close()
+        self.keeper.stop()
+        self.inference.stop()
+        for socket in (self.intake, self.results, self.requests):
+            # What has been published still goes out; a stuck subscriber holds us half a second.
+            socket.close(linger=500)
+        self.context.term()
+        self.bell.close()
+
+
+def build(
+    config: Config,
+    *,
+    state_dir: Path,
+    runtime_dir: Path,
+    lockstep: bool,
+    learn: bool,
+    learner_endpoint: str | None,
+    reload: Callable[[], Config] | None,
+) -> Parts:
+    """Bind, load the last model, and wire up; starts nothing.
+
+    Raises:
+        ConfigError: a device, a port or a file that the configuration asks for is not there.
+    """
+    device = pick_device(config.serving.device, "serving.device")
+    pick_device(config.learning.device, "learning.device")
+    context = zmq.Context()
+    try:
+        intake, results, requests, endpoints = _sockets(context, config)
+    except ConfigError:
+        context.destroy(linger=0)
+        raise
+    poller, bell = zmq.Poller(), Bell()
+    for source in (results, requests, bell.fileno()):
+        poller.register(source, zmq.POLLIN)
+    answered: SimpleQueue[Answered] = SimpleQueue()
+    outcomes: SimpleQueue[Outcome] = SimpleQueue()
+
+    def deliver(batch: Sequence[Answered]) -> None:
+        for item in batch:
+            answered.put(item)
+        bell.ring()
+
+    def conclude(outcome: Outcome) -> None:
+        outcomes.put(outcome)
+        bell.ring()
+
+    exam = Exam(config.serving.exam_share, config.serving.exam_labels)
+    keeper = ModelKeeper(state_dir, config.serving, device, exam.items, conclude)
+    inference = Inference(config.serving, deliver, keeper.restore())
+    core = Core(config.intake, config.pairing, exam)
+    learner = None
+    if learn:
+        learner = LearnerProcess(
+            context,
+            poller,
+            config.learning,
+            seed=config.seed,
+            state_dir=state_dir,
+            runtime_dir=runtime_dir,
+            lockstep=lockstep,
+            endpoint=learner_endpoint,
+        )
+    tally, score = Tally(), Score()
+    metrics = Metrics(_build_info(config, device), config.intake.max_sites)
+    metrics.capacities(config.learning.pool_pairs, config.learning.queue)
+    outbox = learner.outbox if learner is not None else None
+    return Parts(
+        config=config,
+        state_dir=state_dir,
+        lockstep=lockstep,
+        reload=reload,
+        context=context,
+        poller=poller,
+        bell=bell,
+        intake=intake,
+        results=results,
+        requests=requests,
+        endpoints=endpoints,
+        answered=answered,
+        outcomes=outcomes,
+        core=core,
+        inference=inference,
+        keeper=keeper,
+        learner=learner,
+        publisher=Publisher(results, config.serving),
+        hands=Hands(inference, outbox, tally, score, metrics),
+        tally=tally,
+        score=score,
+        metrics=metrics,
+        notifier=Notifier(),
+    )
+
+
+def pick_device(name: str, key: str) -> torch.device:
+    """The device that a setting names.
+
+    Raises:
+        ConfigError: when CUDA is asked for and is not there.
+    """
+    cuda = torch.cuda.is_available()
+    if name == "cuda" and not cuda:
+        raise ConfigError(f"{key} = cuda, but torch sees no CUDA device; use auto or cpu")
+    return torch.device("cuda" if cuda and name != "cpu" else "cpu")
+
+
+def _sockets(
+    context: "zmq.Context[zmq.Socket[bytes]]", config: Config
+) -> tuple["zmq.Socket[bytes]", "zmq.Socket[bytes]", "zmq.Socket[bytes]", dict[str, str]]:
+    wanted = config.endpoints
+    intake, intake_at = bind(
+        context,
+        zmq.PULL,
+        wanted.intake,
+        "--intake",
+        high_water_messages=config.intake.high_water_messages,
+    )
+    results, results_at = bind(context, zmq.XPUB, wanted.results, "--results")
+    requests, requests_at = bind(context, zmq.ROUTER, wanted.requests, "--requests")
+    bound = {"intake": intake_at, "results": results_at, "requests": requests_at}
+    return intake, results, requests, bound
+
+
+def _build_info(config: Config, device: torch.device) -> dict[str, str]:
+    return {
+        "version": __version__,
+        "preset": config.learning.preset,
+        "device": device.type,
+        "torch": torch.__version__,
+    }

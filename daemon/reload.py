@@ -1,0 +1,76 @@
+"""Reads the configuration again (SIGHUP, or the `reload` request); a bad one keeps the old."""
+
+import dataclasses
+import time
+from collections.abc import Callable
+from typing import Any
+
+import structlog
+
+from rvsense import logs
+from rvsense.config import Config, Serving
+from rvsense.daemon.parts import Parts
+from rvsense.errors import ConfigError
+
+LIVE_SERVING = ("min_confidence", "max_ood_score", "swap_margin", "max_waiting_frames", "max_batch")
+"""Settings of [serving] that take effect at once; all others wait for a restart."""
+
+
+class Reloader:
+    """Applies what can change while running, and says what cannot.
+
+    Args:
+        read: reads the configuration; None when the daemon was started without a file.
+    """
+
+    def __init__(self, parts: Parts, read: Callable[[], Config] | None) -> None:
+        self._parts, self._read = parts, read
+
+    def __call__(self) -> dict[str, Any]:
+        """Reload; returns the dotted keys that were applied, and those that need a restart.
+
+        Raises:
+            ConfigError: the new configuration is bad; the old one stands.
+        """
+        log = structlog.get_logger()
+        try:
+            if self._read is None:
+                raise ConfigError("nothing to reload: the daemon was started without --config")
+            new = self._read()
+        except ConfigError as error:
+            self._parts.metrics.reloaded(ok=False, now_s=time.time())
+            log.error("reload_refused", error=str(error))
+            raise
+        changed = list(_changed(self._parts.config, new))
+        live = [key for key in changed if _is_live(key)]
+        self._apply(new)
+        self._parts.metrics.reloaded(ok=True, now_s=time.time())
+        outcome = {"applied": live, "needs_restart": [key for key in changed if key not in live]}
+        log.info("reloaded", **outcome)
+        return outcome
+
+    def _apply(self, new: Config) -> None:
+        parts = self._parts
+        values = {name: getattr(new.serving, name) for name in LIVE_SERVING}
+        serving: Serving = dataclasses.replace(parts.config.serving, **values)
+        parts.config = dataclasses.replace(parts.config, log_level=new.log_level, serving=serving)
+        parts.inference.settings = serving
+        parts.publisher.settings = serving
+        parts.keeper.settings = serving
+        logs.configure(new.log_level)
+
+
+def _is_live(key: str) -> bool:
+    section, _, name = key.rpartition(".")
+    return key == "log_level" or (section == "serving" and name in LIVE_SERVING)
+
+
+def _changed(old: Any, new: Any, prefix: str = "") -> list[str]:
+    keys: list[str] = []
+    for item in dataclasses.fields(old):
+        before, after = getattr(old, item.name), getattr(new, item.name)
+        if dataclasses.is_dataclass(before):
+            keys += _changed(before, after, f"{prefix}{item.name}.")
+        elif before != after:
+            keys.append(prefix + item.name)
+    return keys

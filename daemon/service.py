@@ -1,0 +1,168 @@
+"""The daemon's life: open everything or fail at once, serve, close in order.
+
+The thread that runs `serve` owns every socket. Beside it: the inference thread, the model
+loader and the HTTP server; and as processes of their own the learner and, for `--replay`, the
+player.
+"""
+
+import fcntl
+import json
+import os
+import signal
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from types import FrameType
+
+import structlog
+import torch
+
+from rvsense import atomic, logs, state
+from rvsense.config import Config
+from rvsense.daemon.http import HttpServer
+from rvsense.daemon.loop import Loop
+from rvsense.daemon.parts import Parts, build
+from rvsense.daemon.player_process import PlayerProcess, Replay
+from rvsense.daemon.watch import Housekeeping, Watch
+from rvsense.errors import ConfigError
+
+STOP_WITHIN_S = 3.0
+"""Of the five seconds that a stop may take, what the learner gets for its checkpoint."""
+
+
+def run(
+    config: Config,
+    *,
+    replay: Replay | None,
+    learn: bool,
+    learner_endpoint: str | None,
+    reload: Callable[[], Config] | None,
+) -> int:
+    """Run a daemon until it is told to stop; returns the exit status.
+
+    Raises:
+        ConfigError: when something it needs is missing or taken, before anything starts.
+    """
+    logs.configure(config.log_level)
+    torch.set_num_threads(config.serving.threads)
+    with ExitStack() as stack:
+        state_dir = state.prepare(state.state_dir(config))
+        stack.enter_context(_locked(state_dir))
+        atomic.remove_leftovers(state_dir / "models")
+        runtime_dir = stack.enter_context(tempfile.TemporaryDirectory(prefix="rvsense-"))
+        parts = build(
+            config,
+            state_dir=state_dir,
+            runtime_dir=Path(runtime_dir),
+            lockstep=replay is not None and replay.speed is None,
+            learn=learn,
+            learner_endpoint=learner_endpoint,
+            reload=reload,
+        )
+        stack.callback(parts.close)
+        return _serve(parts, replay)
+
+
+def _serve(parts: Parts, replay: Replay | None) -> int:
+    log = structlog.get_logger()
+    loop = Loop(parts, exit_at_end=replay is not None and replay.exit_at_end)
+    watch = Watch(parts, loop)
+    keeping = Housekeeping(parts, loop, watch)
+    server = HttpServer(
+        parts.config.endpoints.http,
+        watch.routes(),
+        lambda path, error: log.error("http_failed", path=path, error=repr(error)),
+    )
+    parts.endpoints["http"] = server.address
+    player = None
+    with _signals(loop) as signals:
+        try:
+            parts.start()
+            server.start()
+            if replay is not None:
+                player = PlayerProcess(replay, parts.endpoints["intake"], parts.config.seed)
+                loop.watch_player(player)
+            log.info("ready", pid=os.getpid(), lockstep=parts.lockstep, **parts.endpoints)
+            parts.notifier.ready("taking frames in")
+            while not loop.stopping:
+                loop.turn()
+                keeping.turn(time.monotonic())
+                signals.act()
+            parts.notifier.stopping("stopping")
+            if player is not None:
+                player.stop()
+            _stop(parts, loop)
+            keeping.end_line()
+            print(json.dumps(loop.status()), flush=True)
+        finally:
+            if player is not None:
+                player.stop()
+            server.close()
+    return loop.exit_status
+
+
+def _stop(parts: Parts, loop: Loop) -> None:
+    """Finish pairs and answers; let the learner write its checkpoint."""
+    loop.finish()
+    if parts.learner is None:
+        return
+    parts.learner.ask_to_stop()
+    until = time.monotonic() + STOP_WITHIN_S
+    while not parts.learner.ended and time.monotonic() < until:
+        loop.turn(timeout_ms=20)
+
+
+class _Signals:
+    """Notes signals when they come and acts on them between two turns."""
+
+    def __init__(self, loop: Loop) -> None:
+        self._loop = loop
+        self._hangup = False
+
+    def __call__(self, number: int, _frame: FrameType | None) -> None:
+        if number == signal.SIGHUP:
+            self._hangup = True
+        else:
+            self._loop.stopping = True
+        self._loop.wake()
+
+    def act(self) -> None:
+        """Reload where SIGHUP asked for it; a bad configuration was logged and keeps the old."""
+        if self._hangup:
+            self._hangup = False
+            try:
+                self._loop.reload()
+            except ConfigError:
+                return
+
+
+@contextmanager
+def _signals(loop: Loop) -> Iterator[_Signals]:
+    handler = _Signals(loop)
+    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    before = {number: signal.signal(number, handler) for number in numbers}
+    try:
+        yield handler
+    finally:
+        for number, old in before.items():
+            signal.signal(number, old)
+
+
+@contextmanager
+def _locked(state_dir: Path) -> Iterator[None]:
+    """One daemon per state directory.
+
+    Raises:
+        ConfigError: when another daemon holds it.
+    """
+    with (state_dir / "lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise ConfigError(
+                f"state directory {state_dir} is in use by another daemon; "
+                "choose another with --state-dir"
+            ) from None
+        yield

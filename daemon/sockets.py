@@ -1,0 +1,70 @@
+"""Listening sockets with sane bounds, and a bell that other threads may ring."""
+
+import os
+from typing import Any
+
+import zmq
+
+from rvsense.errors import ConfigError
+
+MAX_MESSAGE_BYTES = 64 * 1024 * 1024
+
+
+def bind(
+    context: "zmq.Context[zmq.Socket[bytes]]",
+    kind: int,
+    endpoint: str,
+    flag: str,
+    *,
+    high_water_messages: int = 1000,
+) -> tuple["zmq.Socket[bytes]", str]:
+    """A bound socket and the endpoint it really got.
+
+    Raises:
+        ConfigError: when the endpoint cannot be bound; names the flag to choose another.
+    """
+    socket = context.socket(kind)
+    socket.setsockopt(zmq.MAXMSGSIZE, MAX_MESSAGE_BYTES)
+    socket.setsockopt(zmq.HANDSHAKE_IVL, 5000)
+    socket.setsockopt(zmq.HEARTBEAT_IVL, 5000)
+    socket.setsockopt(zmq.HEARTBEAT_TIMEOUT, 15000)
+    socket.set_hwm(high_water_messages)
+    if kind == zmq.XPUB:
+        # Every subscriber is told, so that each can be sent the last value.
+        socket.setsockopt(zmq.XPUB_VERBOSER, 1)
+    try:
+        # ZeroMQ spells a free port `*`; everybody else writes 0.
+        wanted = endpoint[:-2] + ":*" if endpoint.endswith(":0") else endpoint
+        socket.bind(wanted)
+    except zmq.ZMQError as error:
+        socket.close(linger=0)
+        in_use = error.errno == zmq.EADDRINUSE
+        what = "is in use" if in_use else f"cannot be bound ({error.strerror})"
+        raise ConfigError(f"{endpoint} {what}; choose another with {flag}") from None
+    return socket, socket.getsockopt_string(zmq.LAST_ENDPOINT)
+
+
+class Bell:
+    """A file descriptor for a poller that any thread may make readable."""
+
+    def __init__(self) -> None:
+        self._handle = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
+
+    def fileno(self) -> int:
+        """For the poller."""
+        return self._handle
+
+    def ring(self, *_: Any) -> None:
+        """Wake the thread that polls."""
+        os.eventfd_write(self._handle, 1)
+
+    def clear(self) -> None:
+        """Take note; to be called before looking at what the bell was rung for."""
+        try:
+            os.eventfd_read(self._handle)
+        except BlockingIOError:
+            return
+
+    def close(self) -> None:
+        """Release the descriptor."""
+        os.close(self._handle)
