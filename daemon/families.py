@@ -120,7 +120,10 @@ class Families:
         }
         self.pool_capacity = self._gauge("pool_capacity_pairs", "Pairs that the pool can hold.")
         self.queue_capacity = self._gauge("queue_capacity_keys", "Keys that the queue can hold.")
-        self.learner_up = self._gauge("learner_up", "1 while the learner answers.")
+        self.learner_up = self._gauge(
+            "learner_up", "1 while the learner answers, 0 while it does not, NaN without one."
+        )
+        self.learner_up.set(math.nan)
         self.restarts = self._counter("learner_restarts", "Starts after an unwanted end.")
         self.checkpoint_time = self._gauge(
             "checkpoint_success_timestamp_seconds", "When the last one was whole; 0 = none yet."

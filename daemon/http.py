@@ -35,8 +35,12 @@ Route = Callable[[str], Response]
 
 
 def json_response(value: Any, status: int = HTTPStatus.OK) -> Response:
-    """A value as JSON text; NaN and infinity, which JSON has not, raise ValueError."""
-    text = json.dumps(value, indent=2, allow_nan=False, ensure_ascii=False)
+    """A value as JSON text; NaN and infinity, which JSON has not, become null."""
+    try:
+        text = json.dumps(value, indent=2, allow_nan=False)
+    except ValueError:
+        finite = json.loads(json.dumps(value), parse_constant=lambda _: None)
+        text = json.dumps(finite, indent=2)
     return Response(text.encode() + b"\n", "application/json", status)
 
 

@@ -137,7 +137,7 @@ class Metrics:
     # Learner
 
     def learner_up(self, is_up: bool) -> None:
-        """Whether the learner answers."""
+        """Whether the learner answers; never called where nothing learns."""
         self._all.learner_up.set(is_up)
 
     def learner_restarted(self) -> None:

@@ -159,6 +159,7 @@ def test_33_ms_is_a_bound(metrics: Metrics) -> None:
 def test_unknown_is_not_zero(metrics: Metrics) -> None:
     """What the learner has not said is NaN; what it leaves out or sends as None stays."""
     assert math.isnan(value(metrics, "training_loss_nats") or 0.0)
+    assert math.isnan(value(metrics, "learner_up") or 0.0)
     metrics.learner_figures({"loss": 3.5, "retrieval": None, "unheard_of": 1})
     metrics.learner_figures({"loss": None})
     assert value(metrics, "training_loss_nats") == 3.5
