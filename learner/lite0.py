@@ -62,7 +62,7 @@ class InvertedResidual(nn.Module):
         y = F.relu6(self._bn0(self._expand_conv(x))) if self.expands else x
         y = F.relu6(self._bn1(self._depthwise_conv(y)))
         y = self._bn2(self._project_conv(y))
-        return y + x if self.adds else y
+        return torch.add(y, x) if self.adds else y
 
 
 class Lite0(nn.Module):
