@@ -5,6 +5,8 @@ import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
+
 from rvsense.config import Endpoints
 from rvsense.daemon.metrics import Metrics
 
@@ -46,3 +48,15 @@ def test_alerts_use_metrics_that_exist(root: Path) -> None:
 def test_scrape_target_is_the_default(root: Path) -> None:
     """The configuration scrapes where a daemon listens that was told nothing."""
     assert f'"{Endpoints().http}"' in (root / "monitoring" / "prometheus.yml").read_text()
+
+
+def test_ci_does_not_skip_in_silence(
+    find_tool: Callable[..., Tool], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where CI must have a tool its absence is a failure; on other machines it is a skip."""
+    monkeypatch.setenv("CI", "true")
+    with pytest.raises(pytest.fail.Exception, match="get it"):
+        find_tool("no-such-tool", "get it", ci_has_it=True)
+    monkeypatch.delenv("CI")
+    with pytest.raises(pytest.skip.Exception, match="get it"):
+        find_tool("no-such-tool", "get it", ci_has_it=True)
