@@ -1,13 +1,15 @@
 """A small HTTP server for looking at the daemon: exact paths, GET and HEAD, nothing else.
 
 It runs beside the frames, so it is bounded in every direction: a handful of requests at a time,
-a time limit on every read, short answers, no bodies taken in, no logging of its own.
+a time limit on every read and every request, no bodies taken in, no logging of its own.
 """
 
+import contextlib
 import errno
 import json
 import socket
 import threading
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from http import HTTPStatus
@@ -52,6 +54,7 @@ class HttpServer:
         address: str,
         routes: Mapping[str, Route],
         on_error: Callable[[str, Exception], None],
+        request_timeout_s: float = 10.0,
     ) -> None:
         """Bind `address` (HOST:PORT; port 0 takes a free one).
 
@@ -59,13 +62,14 @@ class HttpServer:
             address: where to listen.
             routes: the exact paths, each with what answers it.
             on_error: told the path and the exception when a route raises; the client gets 500.
+            request_timeout_s: how long one request may take altogether.
 
         Raises:
             ConfigError: when the address cannot be bound, with the remedy.
         """
         try:
             host, port = split_host_port(address)
-            self._server = _Server(host, port, routes, on_error)
+            self._server = _Server(host, port, routes, on_error, request_timeout_s)
         except (OSError, ValueError) as error:
             raise ConfigError(_cannot_bind(address, error)) from None
         self._thread = threading.Thread(
@@ -108,11 +112,13 @@ class _Server(ThreadingHTTPServer):
         port: int,
         routes: Mapping[str, Route],
         on_error: Callable[[str, Exception], None],
+        request_timeout_s: float,
     ) -> None:
         self.address_family = socket.AF_INET6 if ":" in host else socket.AF_INET
         self.routes = dict(routes)
         self.on_error = on_error
-        self._free = threading.BoundedSemaphore(MAX_REQUESTS)
+        self._request_timeout_s = request_timeout_s
+        self._since_s: dict[socket.socket, float] = {}
         super().__init__((host, port), _Handler)
 
     def server_bind(self) -> None:
@@ -122,20 +128,29 @@ class _Server(ThreadingHTTPServer):
         self.server_address = self.socket.getsockname()
 
     def process_request(self, request: Any, client_address: Any) -> None:
-        if not self._free.acquire(blocking=False):
+        if len(self._since_s) >= MAX_REQUESTS:
             self.shutdown_request(request)
             return
+        self._since_s[request] = time.monotonic()
         try:
             super().process_request(request, client_address)
         except RuntimeError:  # no thread to be had
-            self._free.release()
+            del self._since_s[request]
             raise
 
     def process_request_thread(self, request: Any, client_address: Any) -> None:
         try:
             super().process_request_thread(request, client_address)
         finally:
-            self._free.release()
+            del self._since_s[request]
+
+    def service_actions(self) -> None:
+        """Cut off clients that keep their place without ever finishing."""
+        late_s = time.monotonic() - self._request_timeout_s
+        for request, since_s in list(self._since_s.items()):
+            if since_s < late_s:
+                with contextlib.suppress(OSError):
+                    request.shutdown(socket.SHUT_RDWR)
 
     def handle_error(self, request: Any, client_address: Any) -> None:
         """A client that went away is no event; what routes raise is reported where it happens."""

@@ -127,6 +127,8 @@ def _renderers(stream: TextIO, environ: Mapping[str, str]) -> list[Processor]:
 
 
 def _to_json(_logger: Any, _name: str, event: EventDict) -> str:
+    # When, how grave and what stand first, where the eye looks for them.
+    event = {key: event[key] for key in ("timestamp", "level", "event")} | dict(event)
     try:
         return json.dumps(event, default=repr, allow_nan=False)
     except ValueError:  # JSON has no NaN: a loss that is one is told as text

@@ -131,6 +131,26 @@ def test_requests_are_bounded(server: HttpServer) -> None:
     assert ask(server, "/accept")[0].status == 200
 
 
+def test_a_trickling_client_loses_its_place() -> None:
+    """A client that sends a byte now and then is cut off when the request's time is up."""
+    server = HttpServer("127.0.0.1:0", {}, lambda path, error: None, request_timeout_s=0.2)
+    server.start()
+    with socket.create_connection(("127.0.0.1", server.port), timeout=0.02) as channel:
+        channel.sendall(b"GET / HTTP/1.1\r\n")
+        sent, cut_off = 0, False
+        while not cut_off and sent < 1000:
+            try:
+                channel.sendall(b"x")
+                sent += 1
+                cut_off = channel.recv(1) == b""
+            except TimeoutError:
+                continue
+            except ConnectionError:
+                cut_off = True
+    server.close()
+    assert cut_off
+
+
 def test_port_in_use(server: HttpServer) -> None:
     """A port that is taken is refused when the server is made, with the remedy."""
     address = f"127.0.0.1:{server.port}"

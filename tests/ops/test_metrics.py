@@ -3,12 +3,14 @@
 import math
 import subprocess
 from collections.abc import Callable, Iterator
+from typing import get_args
 
 import pytest
 from prometheus_client.openmetrics.parser import text_string_to_metric_families
 
-from rvsense.daemon import figures
+from rvsense.daemon import families, figures, order
 from rvsense.daemon.metrics import Metrics
+from rvsense.daemon.outbox import Outbox
 from rvsense.frames import CLASSES
 from rvsense.results import ABSTENTIONS
 from rvsense.wire import REASONS
@@ -102,6 +104,12 @@ def test_reasons_are_there_from_the_start(metrics: Metrics) -> None:
     assert value(metrics, "model_refusals_total", reason="damaged") == 0
     assert value(metrics, "pairs_dropped_total", reason="learner_backlog") == 0
     assert value(metrics, "out_of_memory_events_total", process="serving") == 0
+
+
+def test_reasons_are_those_of_their_source() -> None:
+    """The closed sets here are the ones that the code elsewhere can report."""
+    assert set(families.PAIR_DROPS) == set(Outbox(most=1).dropped)
+    assert set(families.DROPS) == {"overload", *get_args(order.Refusal)}
 
 
 def test_a_site_brings_its_combinations(metrics: Metrics) -> None:
