@@ -11,6 +11,7 @@ import sys
 import threading
 import time
 from dataclasses import dataclass
+from functools import partial
 from types import FrameType
 
 from rvsense.errors import UsageError
@@ -22,6 +23,8 @@ from rvsense.replay.plan import Labels, plan
 from rvsense.replay.report import Tally
 from rvsense.replay.sender import Sender
 from rvsense.replay.sequence import Dataset
+
+_PARENT_CHECK_S = 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +39,8 @@ class PlayerSettings:
     score: bool = False
     seed: int = 0
     json: bool = False
+    until_pid: int | None = None
+    """Stop once this process is no longer the parent: a killed daemon leaves no player behind."""
 
     def __post_init__(self) -> None:
         if self.speed is not None and not 0.001 <= self.speed <= 1000:
@@ -61,9 +66,13 @@ def main(settings: PlayerSettings) -> int:
     before = {
         number: signal.signal(number, on_signal) for number in (signal.SIGINT, signal.SIGTERM)
     }
+    if settings.until_pid is not None:
+        watch = partial(_stop_with_parent, settings.until_pid, stop)
+        threading.Thread(target=watch, name="parent", daemon=True).start()
     try:
         tally = play(dataset, settings, stop)
     finally:
+        stop.set()
         for number, handler in before.items():
             signal.signal(number, handler)
     if settings.json:
@@ -114,6 +123,12 @@ def _send(
         kind: Kind = "label" if isinstance(frame, LabelFrame) else item.slot.kind
         if sender.send(frame):
             tally.count_sent(kind, play_ns, time.monotonic_ns())
+
+
+def _stop_with_parent(pid: int, stop: threading.Event) -> None:
+    while not stop.wait(_PARENT_CHECK_S):
+        if os.getppid() != pid:
+            stop.set()
 
 
 def _say(line: str | None) -> None:

@@ -1,11 +1,15 @@
 """Heatmap and image files: what is taken, and what is rejected with file and reason."""
 
+import contextlib
+import io
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from rvsense.errors import FrameError
 from rvsense.replay.heatmaps import read_heatmap
@@ -17,8 +21,6 @@ SHAPE = "(128, 128, 2)"
 
 
 def _npy(array: Any, **options: Any) -> bytes:
-    import io
-
     stream = io.BytesIO()
     np.lib.format.write_array(stream, array, **options)
     return stream.getvalue()
@@ -92,6 +94,20 @@ def test_bad_file_is_a_frame_error(case: str, tmp_path: Path) -> None:
         read_heatmap([path])
     assert caught.value.reason == reason
     assert str(path) in caught.value.detail
+
+
+@settings(max_examples=200, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    changes=st.lists(st.tuples(st.integers(0, 130), st.integers(0, 255)), min_size=1, max_size=4)
+)
+def test_damaged_header_never_escapes(changes: list[tuple[int, int]], tmp_path: Path) -> None:
+    """Whatever a damaged header says, it is a frame or a FrameError, never another error."""
+    data = bytearray(_npy(GOOD))
+    for place, value in changes:
+        data[place] = value
+    (tmp_path / "a.npy").write_bytes(data)
+    with contextlib.suppress(FrameError):
+        assert np.isfinite(read_heatmap([tmp_path / "a.npy"])).all()
 
 
 def test_missing_chirp_is_named(tmp_path: Path) -> None:

@@ -227,10 +227,13 @@ def test_impossible_settings_are_refused(wrong: dict[str, float]) -> None:
         PlayerSettings(path="nowhere", to="tcp://127.0.0.1:1", **wrong)  # type: ignore[arg-type]
 
 
-def _process(root: Path, to: str, *, loop: bool, speed: float | None) -> subprocess.Popen[str]:
+def _process(
+    root: Path, to: str, *, loop: bool, speed: float | None, until_pid: int | None = None
+) -> subprocess.Popen[str]:
+    settings = f"{str(root)!r}, {to!r}, {speed}, {loop}, json=True, until_pid={until_pid}"
     code = (
         "import sys; from rvsense.replay.player import PlayerSettings, main; "
-        f"sys.exit(main(PlayerSettings({str(root)!r}, {to!r}, {speed}, {loop}, json=True)))"
+        f"sys.exit(main(PlayerSettings({settings})))"
     )
     environment = os.environ | {"PYTHONPATH": str(Path(__file__).parents[2])}
     return subprocess.Popen(
@@ -264,3 +267,17 @@ def test_player_without_a_receiver_can_be_stopped(rod2021: Rod2021) -> None:
     out, _ = player.communicate(timeout=10)
     assert player.returncode == 0
     assert json.loads(out)["delivered"] is False
+
+
+@pytest.mark.process
+def test_player_ends_with_the_process_it_belongs_to(rod2021: Rod2021, receiver: Receiver) -> None:
+    """A player whose daemon was killed stops by itself; its own parent keeps it going."""
+    orphan = _process(rod2021(), receiver.endpoint, loop=True, speed=1.0, until_pid=1)
+    child = _process(rod2021(), receiver.endpoint, loop=True, speed=1.0, until_pid=os.getpid())
+    orphan.communicate(timeout=10)
+    assert orphan.returncode == 0
+    with pytest.raises(subprocess.TimeoutExpired):
+        child.communicate(timeout=0.7)
+    child.terminate()
+    child.communicate(timeout=10)
+    assert child.returncode == 0
