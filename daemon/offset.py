@@ -16,8 +16,11 @@ from itertools import pairwise
 MIN_FRAMES = 6
 """Fewer frames than this in either stream are no evidence of a constant offset."""
 
-SHARE_NEEDED = 0.7
-"""Part of the slower stream that must agree on an offset; unrelated rates reach about 0.5."""
+CONCENTRATION = 0.7
+"""Part of the differences within a period that must lie in half of it; unrelated rates: 0.5."""
+
+ALIAS_SHARE = 0.6
+"""An offset a period away counts as equally likely with this part of the best one's support."""
 
 
 def median_ns(values: Sequence[int]) -> int:
@@ -42,8 +45,6 @@ def offset_ns(radar_ns: Sequence[int], camera_ns: Sequence[int]) -> int | None:
     if min(len(radar_ns), len(camera_ns)) < MIN_FRAMES:
         return None
     period = min(period_ns(radar_ns) or 0, period_ns(camera_ns) or 0)
-    if period <= 0:
-        return None
     differences = sorted(
         radar - camera
         for radar in radar_ns
@@ -51,16 +52,15 @@ def offset_ns(radar_ns: Sequence[int], camera_ns: Sequence[int]) -> int | None:
             bisect_left(camera_ns, radar - period) : bisect_right(camera_ns, radar + period)
         ]
     )
-    needed = SHARE_NEEDED * min(len(radar_ns), len(camera_ns))
-    centre = _densest(differences, period // 2)
-    near = [
-        gathered
-        for shift in (-period, 0, period)
-        if len(gathered := _around(differences, centre + shift, period // 4)) >= needed
-    ]
-    if not near:
+    if not differences:
         return None
-    return min((median_ns(gathered) for gathered in near), key=lambda offset: (abs(offset), offset))
+    centre = _densest(differences, period // 2)
+    best = _around(differences, centre, period // 4)
+    if len(best) < CONCENTRATION * len(_around(differences, centre, period // 2)):
+        return None
+    aliases = [_around(differences, centre + shift, period // 4) for shift in (-period, period)]
+    likely = [best, *(alias for alias in aliases if len(alias) >= ALIAS_SHARE * len(best))]
+    return min(map(median_ns, likely), key=lambda offset: (abs(offset), offset))
 
 
 def _densest(differences: Sequence[int], width: int) -> int:
@@ -70,7 +70,7 @@ def _densest(differences: Sequence[int], width: int) -> int:
         end = bisect_right(differences, low + width)
         centre = differences[(start + end - 1) // 2]
         candidates.append((start - end, abs(centre), centre))
-    return min(candidates)[2] if candidates else 0
+    return min(candidates)[2]
 
 
 def _around(differences: Sequence[int], centre: int, reach: int) -> Sequence[int]:

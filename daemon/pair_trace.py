@@ -12,7 +12,7 @@ and tolerance at the end (null where never known), the pairs and the rejected li
 import json
 import sys
 from collections.abc import Iterable, Iterator
-from typing import TextIO, get_args
+from typing import TextIO
 
 from rvsense.config import Pairing
 from rvsense.daemon.decisions import Decision, Dropped, Frame, Stream
@@ -72,13 +72,14 @@ def parse_line(line: str) -> tuple[str, Frame]:
     if not isinstance(record, dict):
         raise ValueError("not a JSON object")
     kind, site = record.get("kind"), record.get("site", DEFAULT_SITE)
-    if kind not in get_args(Stream):
+    if kind not in ("radar", "camera"):
         raise ValueError(f"kind is {_shown(record, 'kind')}, not radar or camera")
     if not isinstance(site, str) or not site:
         raise ValueError(f"site is {_shown(record, 'site')}, not a text")
     seq = _integer(record, "seq")
     epoch = _integer(record, "epoch") if "epoch" in record else 0
-    return site, Frame(kind, seq, _integer(record, "stamp_ns"), epoch)
+    stream: Stream = "radar" if kind == "radar" else "camera"
+    return site, Frame(stream, seq, _integer(record, "stamp_ns"), epoch)
 
 
 def summary(pairers: dict[str, Pairer], rejected: int) -> dict[str, object]:

@@ -106,27 +106,31 @@ class Pairer:
             self._shed(lane, out)
 
         watermark_ns = self._watermark_ns()
-        if watermark_ns > release.due_ns:
+        while watermark_ns > release.due_ns:
             self._close(self._radar, watermark_ns)
             self._close(self._camera, watermark_ns - self._fit.offset_ns)
-            release.advance(watermark_ns, out)
+            if not release.advance(watermark_ns, out):
+                break
+            watermark_ns = self._watermark_ns()  # the offset moved, and with it camera time
         return out
 
     def tick(self, now_ns: int) -> list[Decision]:
         """Decide everything pending when the site has been silent for the idle timeout."""
         pending = self._radar.frames or self._camera.frames
-        silent = now_ns - self._last_admitted_ns > self._idle_ns
-        return self.flush() if pending and silent else []
+        if not pending or now_ns - self._last_admitted_ns <= self._idle_ns:
+            return []
+        out = self.flush()
+        if not self._fit.firm:  # learned from the few frames there were: once is enough
+            self._fit.forget()
+        return out
 
     def flush(self) -> list[Decision]:
         """Decide everything pending: no more frames come, or none that can be waited for."""
         out: list[Decision] = []
-        self._release.advance(FOREVER_NS, out)
+        self._release_all(out)
         for lane in (self._radar, self._camera):
             if lane.joined:
                 self._close(lane, lane.newest_ns + 1)
-        if not self._fit.firm:
-            self._fit.forget()
         return out
 
     def _refuses(self, lane: Lane, frame: Frame, out: list[Decision]) -> bool:
@@ -181,7 +185,7 @@ class Pairer:
 
     def _start_era(self, frame: Frame, jumped: Lane | None, out: list[Decision]) -> None:
         """Decide what is pending and begin again with this frame, the first of a jump or not."""
-        self._release.advance(FOREVER_NS, out)
+        self._release_all(out)
         self._era += 1
         self._epoch = frame.epoch
         self._jumped = jumped is not None
@@ -207,13 +211,20 @@ class Pairer:
         lane.dropped[reason] += 1
         out.append(Dropped(frame, reason))
 
+    def _release_all(self, out: list[Decision]) -> None:
+        while self._release.advance(FOREVER_NS, out):
+            pass
+
     def _watermark_ns(self) -> int:
-        radar_ns = self._radar.newest_ns
-        camera_ns = self._camera.newest_ns + self._fit.offset_ns
-        slow_ns, fast_ns = (radar_ns, camera_ns) if radar_ns < camera_ns else (camera_ns, radar_ns)
+        radar, camera = self._radar, self._camera
+        slow_ns, fast_ns = radar.newest_ns, camera.newest_ns + self._fit.offset_ns
+        if slow_ns > fast_ns:
+            slow_ns, fast_ns = fast_ns, slow_ns
         if fast_ns - slow_ns > self._idle_ns:
-            slow_ns = fast_ns
-        return slow_ns - self._lateness_ns
+            return fast_ns - self._lateness_ns
+        if radar.joined and camera.joined:
+            return slow_ns - self._lateness_ns
+        return NEVER_NS  # the other stream may yet begin with any stamp
 
     @staticmethod
     def _close(lane: Lane, before_ns: int) -> None:

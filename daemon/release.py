@@ -53,13 +53,14 @@ class Release:
         self._lost_since_pair = 0
         self.due_ns = NEVER_NS
 
-    def advance(self, until_ns: int, out: list[Decision]) -> None:
-        """Append to `out` every decision that frames at or after `until_ns` cannot change."""
+    def advance(self, until_ns: int, out: list[Decision]) -> bool:
+        """Append to `out` decisions that frames at or after `until_ns` cannot change.
+
+        True when it stopped because the fit moved: `until_ns`, being in radar time, may be another
+        now, so the caller works it out again and goes on. False when all that can be is decided.
+        """
         self.due_ns = NEVER_NS
-        while self._fit.ready or self._learn(until_ns, out):
-            self._decide(until_ns, out)
-            if self._fit.ready:
-                return
+        return self._decide(until_ns, out) if self._fit.ready else self._learn(until_ns, out)
 
     def _learn(self, until_ns: int, out: list[Decision]) -> bool:
         """Make the first estimate; False while frames it needs may still come."""
@@ -108,17 +109,18 @@ class Release:
             silences.append(last + shift_ns + self._idle_ns)
         return min(silences) if silences else max(ends)
 
-    def _decide(self, until_ns: int, out: list[Decision]) -> None:
-        """Decide heads until one must wait or the fit is doubted."""
+    def _decide(self, until_ns: int, out: list[Decision]) -> bool:
+        """Decide heads until one must wait; True when the fit moved or was doubted first."""
         radar, camera, fit = self._radar, self._camera, self._fit
         radar_stamps, camera_stamps = radar.stamps, camera.stamps
         offset_ns, tolerance_ns = fit.offset_ns, fit.tolerance_ns
         radar_count, camera_count = len(radar_stamps), len(camera_stamps)
+        moved = False
         i = j = 0  # the heads; what lies before them leaves the lanes at the end, all at once
         while i < radar_count and j < camera_count:
             radar_ns, camera_ns = radar_stamps[i], camera_stamps[j] + offset_ns
-            # Only the head that came first can have a second choice: the other stream's next frame
-            # after the later head is farther from it, its own stream's next may be nearer.
+            # Only the later head can have a rival for it: the next frame of the first head's
+            # stream. What follows the later head in its own stream is farther from the first.
             if radar_ns >= camera_ns:
                 apart_ns = radar_ns - camera_ns
                 sure_ns = radar_ns + apart_ns
@@ -144,17 +146,18 @@ class Release:
                 self._unmatched(camera, j, b, out)
                 i, j = a, b
             if paired:
-                self._pair(radar.frames[i], camera.frames[j], out)
+                moved = self._pair(radar.frames[i], camera.frames[j], out)
                 i, j = i + 1, j + 1
-                offset_ns, tolerance_ns = fit.offset_ns, fit.tolerance_ns
-            elif fit.adaptive and self._is_lost():
-                fit.forget()
+            else:
+                moved = fit.adaptive and self._doubts()
+            if moved:
                 break
         else:
             i = self._alone(radar, i, until_ns, out)
             j = self._alone(camera, j, until_ns - offset_ns, out)
         del radar_stamps[:i], radar.frames[:i]
         del camera_stamps[:j], camera.frames[:j]
+        return moved
 
     def _contest(self, i: int, j: int, until_ns: int) -> tuple[int, int, int, bool]:
         """Rule 3 for the heads i and j: (new heads, the `until` to be past, whether they pair)."""
@@ -191,16 +194,18 @@ class Release:
             camera[b] + offset_ns if b < len(camera) else FOREVER_NS,
         )
 
-    def _pair(self, radar: Frame, camera: Frame, out: list[Decision]) -> None:
-        """Decide that these two are a pair; the caller removes them from the lanes."""
+    def _pair(self, radar: Frame, camera: Frame, out: list[Decision]) -> bool:
+        """Decide that these two, which the caller removes, are a pair; True if the fit moved."""
         skew_ns = radar.stamp_ns - camera.stamp_ns
         out.append(Paired(radar, camera, skew_ns, self._fit.offset_ns, self._era))
         self._radar.paired += 1
         self._camera.paired += 1
         self._radar.size_bytes -= radar.size_bytes
         self._camera.size_bytes -= camera.size_bytes
-        if self._fit.adaptive and self._fit.note(radar.stamp_ns, skew_ns):
-            self._floor_ns = NEVER_NS
+        if not self._fit.adaptive or not self._fit.note(radar.stamp_ns, skew_ns):
+            return False
+        self._floor_ns = NEVER_NS
+        return True
 
     def _alone(self, lane: Lane, start: int, until_ns: int, out: list[Decision]) -> int:
         """Drop what can find no partner while the other stream has nothing pending; new head."""
@@ -219,9 +224,10 @@ class Release:
             self._lost = {"radar": 0, "camera": 0}
         self._lost[lane.stream] += end - start
 
-    def _is_lost(self) -> bool:
-        """Whether both streams have run long enough without a pair to doubt the fit."""
+    def _doubts(self) -> bool:
+        """Forget the fit if both streams have run too long without a pair; whether it did."""
         if min(self._lost.values()) < LOST_FRAMES:
             return False
+        self._fit.forget()
         self._lost = {"radar": 0, "camera": 0}
         return True
