@@ -9,12 +9,14 @@ import fcntl
 import json
 import os
 import signal
+import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from types import FrameType
+from typing import TextIO, cast
 
 import structlog
 import torch
@@ -22,6 +24,7 @@ import torch
 from rvsense import atomic, logs, state
 from rvsense.config import Config
 from rvsense.daemon.http import HttpServer
+from rvsense.daemon.live import Terminal, closing_lines
 from rvsense.daemon.loop import Loop
 from rvsense.daemon.parts import Parts, build
 from rvsense.daemon.player_process import PlayerProcess, Replay
@@ -45,7 +48,8 @@ def run(
     Raises:
         ConfigError: when something it needs is missing or taken, before anything starts.
     """
-    logs.configure(config.log_level)
+    terminal = Terminal(sys.stderr)
+    logs.configure(config.log_level, cast(TextIO, terminal))
     torch.set_num_threads(config.serving.threads)
     with ExitStack() as stack:
         state_dir = state.prepare(state.state_dir(config))
@@ -62,14 +66,14 @@ def run(
             reload=reload,
         )
         stack.callback(parts.close)
-        return _serve(parts, replay)
+        return _serve(parts, replay, terminal)
 
 
-def _serve(parts: Parts, replay: Replay | None) -> int:
+def _serve(parts: Parts, replay: Replay | None, terminal: Terminal) -> int:
     log = structlog.get_logger()
     loop = Loop(parts, exit_at_end=replay is not None and replay.exit_at_end)
     watch = Watch(parts, loop)
-    keeping = Housekeeping(parts, loop, watch)
+    keeping = Housekeeping(parts, loop, watch, terminal)
     server = HttpServer(
         parts.config.endpoints.http,
         watch.routes(),
@@ -94,8 +98,10 @@ def _serve(parts: Parts, replay: Replay | None) -> int:
             if player is not None:
                 player.stop()
             _stop(parts, loop)
-            keeping.end_line()
-            print(json.dumps(loop.status()), flush=True)
+            terminal.end()
+            status = loop.status()
+            # A person gets a few lines; a program that reads our output gets everything.
+            print(closing_lines(status) if sys.stdout.isatty() else json.dumps(status), flush=True)
         finally:
             if player is not None:
                 player.stop()

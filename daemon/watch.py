@@ -3,8 +3,6 @@
 `Watch` is asked from HTTP threads and only reads; `Housekeeping` turns in the I/O thread.
 """
 
-import shutil
-import sys
 import time
 from http import HTTPStatus
 
@@ -12,7 +10,7 @@ from rvsense.daemon import health
 from rvsense.daemon.ending import Phase
 from rvsense.daemon.health import Health, LearnerPhase, PlayerPhase, Snapshot
 from rvsense.daemon.http import Response, Route, json_response
-from rvsense.daemon.live import live_line
+from rvsense.daemon.live import Terminal, live_line
 from rvsense.daemon.loop import Loop
 from rvsense.daemon.parts import Parts
 
@@ -76,11 +74,11 @@ class Watch:
 class Housekeeping:
     """Once a second: gauges, the live line, systemd."""
 
-    def __init__(self, parts: Parts, loop: Loop, watch: Watch) -> None:
+    def __init__(self, parts: Parts, loop: Loop, watch: Watch, terminal: Terminal) -> None:
         self._parts, self._loop, self._watch = parts, loop, watch
+        self._terminal = terminal
         self._next_s = 0.0
         self._watchdog_s = 0.0
-        self._live = sys.stderr.isatty()
 
     def turn(self, now: float) -> None:
         """Do what is due."""
@@ -88,21 +86,14 @@ class Housekeeping:
             return
         self._next_s = now + EVERY_S
         self._watch.look()
-        status = self._loop.status()
         self._gauges()
-        line = live_line(status, shutil.get_terminal_size().columns)
-        if self._live:
-            print(f"\r\x1b[2K{line}", end="", file=sys.stderr, flush=True)
+        line = live_line(self._loop.status())
+        self._terminal.show(line)
         self._parts.notifier.status(line)
         interval_s = self._parts.notifier.watchdog_interval_s
         if interval_s is not None and now >= self._watchdog_s and self._watch.health().live:
             self._watchdog_s = now + interval_s
             self._parts.notifier.watchdog()
-
-    def end_line(self) -> None:
-        """Leave the live line behind, so that what follows starts on its own."""
-        if self._live:
-            print(file=sys.stderr)
 
     def _gauges(self) -> None:
         parts = self._parts
