@@ -23,6 +23,7 @@ GAUGES = {
     "mi_ceiling": Figure(
         "mutual_information_ceiling_nats", "Highest bound that so many negatives can show."
     ),
+    "negatives": Figure("negatives_per_query", "Keys that a query is compared with, on average."),
     "top1": Figure("instance_top1_ratio", "Queries whose own key ranks first among all."),
     "top5": Figure("instance_top5_ratio", "Queries whose own key ranks in the first five."),
     "rankme": Figure("rankme_dimensions", "Effective rank of the features (arXiv 2210.02885)."),
@@ -33,6 +34,7 @@ GAUGES = {
         "near_duplicate_negatives_ratio", "Negatives that are nearly the positive key."
     ),
     "retrieval": Figure("heldout_retrieval_ratio", "Unseen radar frames that find their own key."),
+    "ring": Figure("heldout_pairs", "Pairs kept for that and never trained on."),
     "pool": Figure("pool_fill_pairs", "Pairs in the pool."),
     "queue": Figure("queue_fill_keys", "Past keys in the queue."),
     "head_accuracy": Figure("head_accuracy_ratio", "Classifier on labels it never saw."),
@@ -50,5 +52,7 @@ COUNTERS = {
     "pairs": Figure("training_pairs", "Pairs that the learner has taken in."),
     "nonfinite": Figure("nonfinite_steps", "Steps skipped for a loss that was not finite."),
     "rollbacks": Figure("training_rollbacks", "Returns to the last checkpoint."),
+    "bad_images": Figure("images_unreadable", "Pairs left out for an image that does not decode."),
+    "publish_failures": Figure("publish_failures", "Models that could not be written."),
 }
 """Running totals of the learner, which start again at 0 or at a checkpoint when it does."""
