@@ -1,0 +1,163 @@
+"""A real learner process driven over a real socket."""
+
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import zmq
+
+from rvsense import link, published
+from rvsense.config import Learning
+from rvsense.learner.main import settings_json
+from rvsense.link import Label, Pair
+
+pytestmark = pytest.mark.process
+PATIENCE_MS = 60_000
+
+
+class Peer:
+    """A learner process and the daemon's end of its link."""
+
+    def __init__(self, learning: Learning, state_dir: Path, socket_dir: Path) -> None:
+        endpoint = f"ipc://{socket_dir}/learner"
+        command = [sys.executable, "-m", "rvsense.learner", "--endpoint", endpoint]
+        command += ["--state-dir", str(state_dir), "--parent", str(os.getpid())]
+        command += ["--config-json", settings_json(learning, 7)]
+        environment = os.environ | {"OMP_NUM_THREADS": "1"}
+        self.process = subprocess.Popen(command, env=environment, stderr=subprocess.PIPE)
+        self.context = zmq.Context()
+        self.context.linger = 0
+        self.socket = self.context.socket(zmq.DEALER)
+        self.socket.connect(endpoint)
+
+    def say(self, message: list[Any]) -> None:
+        """Send one message."""
+        self.socket.send_multipart(message)
+
+    def until(self, op: str) -> dict[str, Any]:
+        """Wait for the next message of that kind."""
+        while self.socket.poll(PATIENCE_MS):
+            heard, values, _ = link.unpack(self.socket.recv_multipart())
+            if heard == op:
+                return values
+        raise AssertionError(f"no {op!r} from the learner")
+
+
+@contextmanager
+def learner(learning: Learning, state_dir: Path) -> Iterator[Peer]:
+    """A learner that is gone afterwards, whatever happens."""
+    with tempfile.TemporaryDirectory() as socket_dir:  # short: ipc paths end at 107 bytes
+        peer = Peer(learning, state_dir, Path(socket_dir))
+        try:
+            yield peer
+        finally:
+            peer.process.kill()
+            peer.process.communicate()
+            peer.socket.close()
+            peer.context.term()
+
+
+@pytest.fixture
+def quick(settings: Learning) -> Learning:
+    """The edge preset with a teacher of no wisdom: nothing here depends on what is learned."""
+    return replace(settings, teacher_weights="random", pool_pairs=24, publish_every_steps=4)
+
+
+def lockstep_run(
+    learning: Learning, state_dir: Path, make_pair: Callable[[int], Pair]
+) -> dict[str, Any]:
+    """One whole run of 24 pairs; what `drained` says."""
+    with learner(learning, state_dir) as peer:
+        peer.say(link.pack("hello", lockstep=True, daemon="test"))
+        for i in range(24):
+            peer.say(link.pack_pair(make_pair(i)))
+        peer.say(link.pack("drain"))
+        drained = peer.until("drained")
+        peer.say(link.pack("stop"))
+        peer.until("stopped")
+        assert peer.process.wait(20) == 0
+    return drained
+
+
+def test_lockstep_gives_the_same_weights_every_time(
+    quick: Learning, tmp_path: Path, make_pair: Callable[[int], Pair]
+) -> None:
+    """Two processes, the same seed and messages: the same number of steps, the same bits."""
+    runs = [lockstep_run(quick, tmp_path / name, make_pair) for name in ("a", "b")]
+    assert runs[0] == runs[1]
+    assert runs[0]["pairs"] == 24
+    assert runs[0]["step"] > 4
+    digests = [
+        [published.open_model(p).sha256 for p in published.list_models(tmp_path / name / "models")]
+        for name in ("a", "b")
+    ]
+    assert digests[0]
+    assert digests[0] == digests[1]
+
+
+def test_conversation(
+    quick: Learning,
+    tmp_path: Path,
+    make_pair: Callable[[int], Pair],
+    make_label: Callable[[int], Label],
+) -> None:
+    """Every pair and label is acknowledged, also a broken one; a model with a head comes out."""
+    with learner(quick, tmp_path) as peer:
+        peer.say(link.pack_pair(make_pair(99)))  # before hello: not taken
+        peer.say(link.pack("hello", lockstep=False, daemon="test"))
+        ready = peer.until("ready")
+        assert (ready["preset"], ready["step"], ready["restored"]) == ("edge", 0, False)
+        assert ready["teacher_weights"] == "random"
+        for i in range(12):
+            peer.say(link.pack_label(make_label(i)))
+            peer.say(link.pack_pair(make_pair(i)))
+        peer.say(link.pack_pair(replace(make_pair(12), image=b"\xff\xd8 torn")))
+        notice = peer.until("notice")
+        assert (notice["event"], notice["stamp_ns"]) == ("bad_image", 12 * 200_000_000)
+        while peer.until("taken")["count"] < 25:
+            pass
+        model = published.open_model(Path(peer.until("model")["path"]))
+        head = model.head()
+        assert head is not None
+        assert sum(head.labels.values()) == 12
+        assert model.manifest["teacher"]["sha256"] == ready["teacher_sha256"]
+        figures = peer.until("figures")
+        assert figures["pairs"] == 12
+        assert figures["bad_images"] == 1
+
+
+def test_sigterm_saves_and_exits(
+    quick: Learning, tmp_path: Path, make_pair: Callable[[int], Pair]
+) -> None:
+    """SIGTERM ends with a checkpoint, status 0, and the next learner goes on from there."""
+    with learner(quick, tmp_path) as peer:
+        peer.say(link.pack("hello", lockstep=True, daemon="test"))
+        for i in range(16):
+            peer.say(link.pack_pair(make_pair(i)))
+        while peer.until("taken")["count"] < 16:
+            pass
+        peer.process.send_signal(signal.SIGTERM)
+        step = peer.until("stopped")["step"]
+        assert peer.process.wait(20) == 0
+    with learner(quick, tmp_path) as peer:
+        peer.say(link.pack("hello", lockstep=True, daemon="test"))
+        ready = peer.until("ready")
+        assert (ready["restored"], ready["step"]) == (True, step)
+        assert step > 0
+
+
+def test_bad_settings_exit_78(tmp_path: Path, settings: Learning) -> None:
+    """Missing weights are one clear line on stderr and status 78, before anything is bound."""
+    with learner(replace(settings, teacher_weights="/nowhere/w.pth"), tmp_path) as peer:
+        _, errors = peer.process.communicate(timeout=30)
+        assert peer.process.returncode == 78
+        assert b"/nowhere/w.pth" in errors
+        assert errors.count(b"\n") == 1
