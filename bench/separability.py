@@ -52,7 +52,9 @@ def main() -> None:
             camera = sequence.read_camera(frame_id)
             images.append(teacher.encode(camera.codec, camera.image, camera.shape).numpy())
             radar = torch.from_numpy(np.array(sequence.read_radar(frame_id).heatmap))
-            both = torch.nn.functional.adaptive_avg_pool2d(encoder_input(radar[None], CHANNELS), POOLED)[0]
+            both = torch.nn.functional.adaptive_avg_pool2d(
+                encoder_input(radar[None], CHANNELS), POOLED
+            )[0]
             heatmaps.append(both[0].flatten().numpy())
             motions.append(both.flatten().numpy())
             labels.append(CLASSES.index(label))
@@ -67,7 +69,9 @@ def main() -> None:
         report(name, np.array(rows, dtype=np.float64), truth, owner)
 
 
-def report(name: str, rows: Array, truth: npt.NDArray[np.int_], owner: npt.NDArray[np.int_]) -> None:
+def report(
+    name: str, rows: Array, truth: npt.NDArray[np.int_], owner: npt.NDArray[np.int_]
+) -> None:
     """Five random splits, a quarter of the sequences held out each time."""
     accuracies, confusion = [], np.zeros((len(CLASSES), len(CLASSES)), dtype=np.int_)
     for draw in range(5):

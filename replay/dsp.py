@@ -35,6 +35,7 @@ class Profile:
 
     @property
     def wavelength_m(self) -> float:
+        """Wavelength at the start of the chirp."""
         return SPEED_OF_LIGHT_M_PER_S / self.carrier_hz
 
     @property

@@ -23,8 +23,8 @@ GAIN_LSB_M = 330.0
 NOISE_LSB = 5.5
 DC_LSB = 30.0
 HIGH_PASS_HZ = (175e3, 350e3)
-CHUNK = 128
-"""Scatterers a product: small enough that BLAS stays on one thread, so bytes do not depend on it."""
+CHUNK = 32
+"""Scatterers a product: with more, BLAS takes several threads and the last bit depends on them."""
 
 
 def chirp_times_s(profile: Profile = CRUW_FORMAT_1) -> Array:
@@ -45,17 +45,7 @@ def tones(
     seen: Echoes, height_m: float, gain_lsb_m: float = GAIN_LSB_M, profile: Profile = CRUW_FORMAT_1
 ) -> Complex:
     """ADC contribution of scatterers, (chirps, 8, samples); `height_m` is the radar's own."""
-    count = seen.points_m.shape[1]
-    total = np.zeros((len(CHIRPS), ANTENNAS, profile.samples), dtype=np.complex64)
-    for start in range(0, count, CHUNK):
-        part = slice(start, start + CHUNK)
-        total += _tones(
-            seen.points_m[:, part], seen.strength_m[part] * gain_lsb_m, height_m, profile
-        )
-    return total
-
-
-def _tones(points_m: Array, gain: Array, height_m: float, profile: Profile) -> Complex:
+    points_m, gain = seen.points_m, seen.strength_m * gain_lsb_m
     offset = points_m - np.array([0.0, 0.0, height_m])
     ranges = np.maximum(np.linalg.norm(offset, axis=-1), 0.3)
     sine = offset[..., 0] / ranges
@@ -72,7 +62,12 @@ def _tones(points_m: Array, gain: Array, height_m: float, profile: Profile) -> C
     steering = np.exp(1j * np.pi * sine[:, None, :] * antenna[:, :, None])
     rows = (amplitude[:, None, :] * steering).reshape(chirps, ANTENNAS, -1).astype(np.complex64)
     step = 2.0 * np.pi * beat[::TRANSMITTERS] / profile.sample_rate_hz
-    return rows @ _phasors(step, profile.samples)
+    waves = _phasors(step, profile.samples)
+    total = np.zeros((chirps, ANTENNAS, profile.samples), dtype=np.complex64)
+    for start in range(0, len(gain), CHUNK):
+        part = slice(start, start + CHUNK)
+        total += rows[..., part] @ waves[:, part]
+    return total
 
 
 def _phasors(step: Array, samples: int) -> Complex:
@@ -84,7 +79,10 @@ def _phasors(step: Array, samples: int) -> Complex:
 
 
 def receive(
-    parts: Sequence[Complex], dc_lsb: Complex, rng: np.random.Generator, noise_lsb: float = NOISE_LSB
+    parts: Sequence[Complex],
+    dc_lsb: Complex,
+    rng: np.random.Generator,
+    noise_lsb: float = NOISE_LSB,
 ) -> Complex:
     """Sum of all contributions as int16 samples, (chirps, 8, samples), with noise and DC (8,)."""
     total = np.zeros(parts[0].shape, dtype=np.complex64) + dc_lsb[None, :, None]

@@ -126,7 +126,7 @@ def rider(height_m: float, crank_rad: Array, time_s: Array) -> Array:
         pedal_f = BOTTOM_BRACKET_M[0] + CRANK_M * np.sin(angle)
         pedal_u = BOTTOM_BRACKET_M[2] + CRANK_M * np.cos(angle)
         ankle_f, ankle_u = pedal_f - 0.06, pedal_u + 0.09
-        knee_f, knee_u = _knee(hip[0], hip[2], ankle_f, ankle_u, 0.44 * scale, 0.44 * scale)
+        knee_f, knee_u = _knee((hip[0], hip[2]), ankle_f, ankle_u, 0.44 * scale)
         put(f"knee_{side}", knee_f, 0.11 * sign, knee_u)
         put(f"ankle_{side}", ankle_f, 0.11 * sign, ankle_u)
         put(f"toe_{side}", pedal_f + 0.09, 0.11 * sign, pedal_u + 0.02)
@@ -134,11 +134,10 @@ def rider(height_m: float, crank_rad: Array, time_s: Array) -> Array:
 
 
 def _knee(
-    hip_f: float, hip_u: float, ankle_f: Array, ankle_u: Array, thigh_m: float, shank_m: float
+    hip: tuple[float, float], ankle_f: Array, ankle_u: Array, link_m: float
 ) -> tuple[Array, Array]:
-    """Knee of a two-link leg that bends forward (law of cosines)."""
-    df, du = ankle_f - hip_f, ankle_u - hip_u
-    distance = np.minimum(np.hypot(df, du), 0.999 * (thigh_m + shank_m))
-    cosine = (thigh_m**2 + distance**2 - shank_m**2) / (2.0 * thigh_m * distance)
-    angle = np.arctan2(du, df) + np.arccos(np.clip(cosine, -1.0, 1.0))
-    return hip_f + thigh_m * np.cos(angle), hip_u + thigh_m * np.sin(angle)
+    """Knee of a leg of two equal links that bends forward (law of cosines)."""
+    df, du = ankle_f - hip[0], ankle_u - hip[1]
+    distance = np.minimum(np.hypot(df, du), 1.998 * link_m)
+    angle = np.arctan2(du, df) + np.arccos(distance / (2.0 * link_m))
+    return hip[0] + link_m * np.cos(angle), hip[1] + link_m * np.sin(angle)

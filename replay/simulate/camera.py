@@ -23,7 +23,7 @@ class Camera:
     pitch_rad: float
 
     def to_camera(self, points_m: Array) -> Array:
-        """Ground points (..., 3: right, forward, up) to camera axes (..., 3: right, down, depth)."""
+        """Ground points (..., 3: right, ahead, up) to camera axes (..., 3: right, down, depth)."""
         cos, sin = np.cos(self.pitch_rad), np.sin(self.pitch_rad)
         x, y, up = points_m[..., 0], points_m[..., 1], points_m[..., 2] - self.height_m
         return np.stack([x, -y * sin - up * cos, y * cos - up * sin], axis=-1)

@@ -3,11 +3,13 @@
 Coverage comes from the distance to the outline in pixels, so no supersampling is needed.
 """
 
+from typing import Any
+
 import numpy as np
 import numpy.typing as npt
 
 Array = npt.NDArray[np.float64]
-Pixels = npt.NDArray[np.float32]
+Pixels = npt.NDArray[np.floating[Any]]
 Window = tuple[slice, slice]
 
 
@@ -38,20 +40,13 @@ class Canvas:
         self._target[:] = self.pixels.astype(np.uint8)
 
     def capsule(
-        self,
-        start: Array,
-        end: Array,
-        radius_start: float,
-        radius_end: float,
-        colour: Array,
-        sun: Array,
-        sunlit: float,
+        self, axis: Array, radii: tuple[float, float], colour: Array, sun: Array, sunlit: float
     ) -> None:
-        """A limb from `start` to `end` (pixels) shaded as round, lit from `sun` (camera axes)."""
-        window = self._window(np.stack([start, end]), max(radius_start, radius_end) + 1.0)
+        """A limb along `axis` (2 ends, 2) shaded as round, lit from `sun` (camera axes)."""
+        window = self._window(axis, max(radii) + 1.0)
         if window is None:
             return
-        dx, dy, radius = self._from_axis(window, start, end, radius_start, radius_end)
+        dx, dy, radius = self._from_axis(window, axis, radii)
         distance = np.sqrt(dx * dx + dy * dy)
         cover = np.clip(radius - distance + 0.5, 0.0, 1.0)
         scale = 1.0 / np.maximum(radius, 0.5)
@@ -62,12 +57,12 @@ class Canvas:
         bright = 0.62 - 0.14 * ny + 0.1 * nz - 0.22 * sunlit + 0.75 * sunlit * facing
         self._blend(window, cover, bright[..., None] * colour.astype(np.float32))
 
-    def shadow_capsule(self, start: Array, end: Array, radius: float, soft: float) -> None:
+    def shadow_capsule(self, axis: Array, radius: float, soft: float) -> None:
         """Darken along a limb's shadow; overlapping shadows do not add up."""
-        window = self._window(np.stack([start, end]), radius + soft)
+        window = self._window(axis, radius + soft)
         if window is None:
             return
-        dx, dy, _ = self._from_axis(window, start, end, radius, radius)
+        dx, dy, _ = self._from_axis(window, axis, (radius, radius))
         distance = np.sqrt(dx * dx + dy * dy)
         cover = np.clip((radius + soft - distance) / (2.0 * soft), 0.0, 1.0)
         np.maximum(self.shadow[window], cover, out=self.shadow[window])
@@ -117,15 +112,17 @@ class Canvas:
         return (slice(y0, y1), slice(x0, x1)) if x1 > x0 and y1 > y0 else None
 
     def _from_axis(
-        self, window: Window, start: Array, end: Array, radius_start: float, radius_end: float
+        self, window: Window, axis: Array, radii: tuple[float, float]
     ) -> tuple[Pixels, Pixels, Pixels]:
         """Offset of each pixel from the nearest point of the axis, and the radius there."""
         x, y = self._grid(window)
-        ax, ay = np.float32(end[0] - start[0]), np.float32(end[1] - start[1])
-        px, py = x - np.float32(start[0]), y - np.float32(start[1])
-        length = max(float(ax * ax + ay * ay), 1e-6)
-        share = np.clip((px * ax + py * ay) / np.float32(length), 0.0, 1.0)
-        radius = np.float32(radius_start) + share * np.float32(radius_end - radius_start)
+        start, end = axis
+        ax, ay = float(end[0] - start[0]), float(end[1] - start[1])
+        px = x - float(start[0])
+        py = y - float(start[1])
+        length = max(ax * ax + ay * ay, 1e-6)
+        share = np.clip((px * ax + py * ay) / length, 0.0, 1.0)
+        radius = float(radii[0]) + share * float(radii[1] - radii[0])
         return px - share * ax, py - share * ay, radius
 
     def _inside(self, window: Window, corners: Array) -> Pixels:

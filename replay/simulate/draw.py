@@ -34,7 +34,8 @@ class View:
 
     def lit(self, colour: Array) -> Array:
         """A colour as exposure and tint leave it."""
-        return colour * np.array(self.light.tint) * self.light.exposure
+        lit: Array = colour * np.array(self.light.tint) * self.light.exposure
+        return lit
 
     def on_ground(self, points_m: Array) -> Array:
         """Where the sun throws points (n, 3) onto the ground, (n, 3); shadows end at 4 m."""
@@ -66,10 +67,8 @@ def draw_limbs(canvas: Canvas, view: View, limbs: Sequence[Limb]) -> None:
         limb = limbs[place]
         scale = view.camera.fx / depth[place]
         canvas.capsule(
-            pixels[place, 0],
-            pixels[place, 1],
-            limb.radius_start_m * scale[0],
-            limb.radius_end_m * scale[1],
+            pixels[place],
+            (limb.radius_start_m * scale[0], limb.radius_end_m * scale[1]),
             view.lit(limb.colour),
             sun,
             view.light.sunlit,
@@ -87,5 +86,5 @@ def draw_limb_shadows(canvas: Canvas, view: View, limbs: Sequence[Limb]) -> None
             continue
         scale = view.camera.fx / float(far.mean())
         radius = 0.7 * max(limb.radius_start_m, limb.radius_end_m) * scale
-        canvas.shadow_capsule(place[0], place[1], radius, soft=1.0 + 0.02 * scale)
+        canvas.shadow_capsule(place, radius, soft=1.0 + 0.02 * scale)
     canvas.apply_shadow(0.12 + 0.5 * view.light.sunlit)

@@ -64,7 +64,6 @@ def _shadow(canvas: Canvas, view: View, pose: Pose, half: Array) -> None:
     canvas.apply_shadow(0.25 + 0.4 * view.light.sunlit)
 
 
-
 def _prism(profile: Array, half_width: float, taper: float, colour: Array) -> list[Face]:
     """Faces of a side outline (n, 2: forward, up) extruded to both sides.
 
@@ -153,23 +152,28 @@ def _details(half: Array, paint: Array) -> list[Face]:
     length, width = half[0], half[1]
     faces = []
 
-    def panel(x: float, y0: float, y1: float, z0: float, z1: float, colour: Array) -> None:
+    def panel(x: float, across: tuple[float, float], up: tuple[float, float], c: Array) -> None:
+        (y0, y1), (z0, z1) = across, up
         corners = np.array([(x, y0, z0), (x, y1, z0), (x, y1, z1), (x, y0, z1)])
-        faces.append(Face(corners, np.array([np.sign(x), 0.0, 0.0]), colour))
+        faces.append(Face(corners, np.array([np.sign(x), 0.0, 0.0]), c))
 
+    front, rear = 1.003 * length, -1.003 * length
     for sign in (1.0, -1.0):
-        y0, y1 = sign * 0.6 * width, sign * 0.97 * width
-        panel(1.003 * length, y0, y1, 0.56, 0.69, np.array([240.0, 240.0, 232.0]))
-        panel(-1.003 * length, y0, y1, 0.62, 0.8, np.array([170.0, 24.0, 22.0]))
-    panel(1.003 * length, -0.52 * width, 0.52 * width, 0.46, 0.64, _BLACK)
-    panel(1.002 * length, -0.9 * width, 0.9 * width, 0.28, 0.38, 1.4 * _BLACK)
-    panel(-1.002 * length, -0.9 * width, 0.9 * width, 0.3, 0.42, 1.4 * _BLACK)
-    for x, z in ((1.006 * length, 0.44), (-1.006 * length, 0.62)):
-        panel(x, -0.28, 0.28, z, z + 0.12, np.array([226.0, 226.0, 214.0]))
+        corner = (sign * 0.6 * width, sign * 0.97 * width)
+        panel(front, corner, (0.56, 0.69), np.array([240.0, 240.0, 232.0]))
+        panel(rear, corner, (0.62, 0.8), np.array([170.0, 24.0, 22.0]))
+    panel(front, (-0.52 * width, 0.52 * width), (0.46, 0.64), _BLACK)
+    panel(front, (-0.9 * width, 0.9 * width), (0.28, 0.38), 1.4 * _BLACK)
+    panel(rear, (-0.9 * width, 0.9 * width), (0.3, 0.42), 1.4 * _BLACK)
+    plate = np.array([226.0, 226.0, 214.0])
+    panel(1.002 * front, (-0.28, 0.28), (0.44, 0.56), plate)
+    panel(1.002 * rear, (-0.28, 0.28), (0.62, 0.74), plate)
     for side in (1.0, -1.0):
         y, normal = side * 1.003 * width, np.array([0.0, side, 0.0])
         for x in (0.3 * length, -0.26 * length):
-            line = np.array([(x, y, 0.34), (x + 0.015, y, 0.34), (x + 0.015, y, 0.86), (x, y, 0.86)])
+            line = np.array(
+                [(x, y, 0.34), (x + 0.015, y, 0.34), (x + 0.015, y, 0.86), (x, y, 0.86)]
+            )
             faces.append(Face(line, normal, 0.45 * paint))
         sill = np.array([(-0.4 * length, y, 0.3), (0.4 * length, y, 0.3),
                          (0.4 * length, y, 0.37), (-0.4 * length, y, 0.37)])  # fmt: skip

@@ -1,6 +1,7 @@
 """Pedestrians and cyclists in the picture: clothes over the joints of `bodies`."""
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 import numpy.typing as npt
@@ -20,7 +21,14 @@ _TOPS = (
 )  # fmt: skip
 _TROUSERS = ((42, 52, 80), (34, 34, 36), (150, 128, 98), (96, 98, 102), (64, 60, 48))
 _SHOES = ((30, 28, 28), (220, 220, 220), (110, 70, 44))
-_BIKES = ((180, 30, 30), (30, 30, 34), (40, 90, 170), (220, 220, 224), (50, 130, 70), (230, 120, 30))
+_BIKES = (
+    (180, 30, 30),
+    (30, 30, 34),
+    (40, 90, 170),
+    (220, 220, 224),
+    (50, 130, 70),
+    (230, 120, 30),
+)
 _TYRE = np.array([28.0, 28.0, 30.0])
 _STEEL = np.array([150.0, 150.0, 154.0])
 
@@ -124,7 +132,9 @@ def _person_limbs(joints: Array, clothes: Clothes, heading_rad: float, helmet: b
     limbs.append(Limb(crown, crown + 0.015 * up, 0.1, 0.095, cap))
     if clothes.backpack:
         back = pelvis - 0.16 * forward
-        limbs.append(Limb(back + 0.12 * up, back + 0.4 * up, 0.13, 0.12, 0.6 * clothes.trousers + 20))
+        limbs.append(
+            Limb(back + 0.12 * up, back + 0.4 * up, 0.13, 0.12, 0.6 * clothes.trousers + 20)
+        )
     return limbs
 
 
@@ -142,30 +152,30 @@ def _bicycle_limbs(pose: Pose, actor: Actor, paint: Array) -> list[Limb]:
             axis=-1,
         )
         rim = pose.place(ring[None])[0]
-        limbs += [
-            Limb(a, b, 0.022, 0.022, _TYRE) for a, b in zip(rim[:-1], rim[1:], strict=True)
-        ]
+        limbs += [Limb(a, b, 0.022, 0.022, _TYRE) for a, b in pairwise(rim)]
         spoke = pose.travel_m[0] / bodies.WHEEL_RADIUS_M + np.arange(7) * 2.0 * np.pi / 7
         tips = np.stack(
             [hub[0] + 0.32 * np.sin(spoke), np.zeros(7), hub[2] + 0.32 * np.cos(spoke)], axis=-1
         )
         centre = pose.place(np.array([[hub]]))[0, 0]
         limbs += [
-            Limb(centre, tip, 0.005, 0.005, _STEEL, shadow=False) for tip in pose.place(tips[None])[0]
+            Limb(centre, tip, 0.005, 0.005, _STEEL, shadow=False)
+            for tip in pose.place(tips[None])[0]
         ]
     crank = float(actor.crank_rad(pose)[0])
     swing = np.array([np.sin(crank), 0.0, np.cos(crank)]) * bodies.CRANK_M
     bracket = np.array(bodies.BOTTOM_BRACKET_M)
-    side = np.array([0.0, 0.1, 0.0])
+    side, along = np.array([0.0, 0.1, 0.0]), np.array([0.14, 0.0, 0.0])
     bar = np.array([0.0, bodies.BAR_HALF_M, 0.0])
     stem, saddle = np.array(bodies.STEM_M), np.array(bodies.SADDLE_M)
     top = np.array([-0.2, 0.0, 0.74])
     tubes = [
         (bracket, top, 0.019, paint), (top, bodies.HEAD_TUBE_M, 0.018, paint),
         (bracket, (0.45, 0.0, 0.62), 0.021, paint), (bracket, bodies.REAR_HUB_M, 0.013, paint),
-        (top, bodies.REAR_HUB_M, 0.012, paint), (bodies.FRONT_HUB_M, bodies.HEAD_TUBE_M, 0.016, paint),
+        (top, bodies.REAR_HUB_M, 0.012, paint),
+        (bodies.FRONT_HUB_M, bodies.HEAD_TUBE_M, 0.016, paint),
         (bodies.HEAD_TUBE_M, stem, 0.016, _STEEL), (top, saddle, 0.014, _STEEL),
-        (saddle - [0.14, 0.0, 0.0], saddle + [0.1, 0.0, 0.0], 0.045, _TYRE),
+        (saddle - along, saddle + 0.7 * along, 0.045, _TYRE),
         (stem - bar, stem + bar, 0.016, _TYRE),
         (bracket + side, bracket + side + swing, 0.013, _STEEL),
         (bracket - side, bracket - side - swing, 0.013, _STEEL),

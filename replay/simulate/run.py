@@ -12,8 +12,8 @@ import signal
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from multiprocessing.connection import Connection, wait
 from dataclasses import dataclass
+from multiprocessing.connection import Connection, wait
 from pathlib import Path
 
 from tqdm import tqdm
@@ -32,7 +32,6 @@ MAX_SITES = 28
 # sequences last: its presence says that the dataset is whole.
 _PARTS = ("calib", "annotations", "sequences")
 _ONE_THREAD = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
-
 
 
 @dataclass(frozen=True)
@@ -96,9 +95,7 @@ def simulate(out: Path, settings: Simulate) -> Report:
     )
 
 
-def write_sequence(
-    root: Path, one: SequencePlan, settings: Simulate, progress: Progress
-) -> None:
+def write_sequence(root: Path, one: SequencePlan, settings: Simulate, progress: Progress) -> None:
     """Make and write one sequence below `root`."""
     scene = Scene(one, settings.seed, settings.frames)
     writer = SequenceWriter(root, one.split, one.name)
@@ -193,9 +190,7 @@ def _follow(pipes: list[Connection], progress: Progress) -> None:
                 waiting.remove(pipe)
 
 
-def _work(
-    root: Path, plans: list[SequencePlan], settings: Simulate, pipe: Connection
-) -> None:
+def _work(root: Path, plans: list[SequencePlan], settings: Simulate, pipe: Connection) -> None:
     # Ctrl-C reaches the whole group; the parent decides what it means.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     for one in plans:

@@ -87,7 +87,8 @@ def _bicycle(pose: Pose, rng: np.random.Generator) -> tuple[Array, Array]:
     tubes = np.array(
         [
             bodies.SADDLE_M, bodies.BOTTOM_BRACKET_M, bodies.HEAD_TUBE_M, bodies.STEM_M,
-            (bodies.STEM_M[0], bodies.BAR_HALF_M, 1.02), (bodies.STEM_M[0], -bodies.BAR_HALF_M, 1.02),
+            (bodies.STEM_M[0], bodies.BAR_HALF_M, 1.02),
+            (bodies.STEM_M[0], -bodies.BAR_HALF_M, 1.02),
             (0.15, 0.0, 0.55), (-0.3, 0.0, 0.45),
         ]
     )  # fmt: skip

@@ -113,7 +113,9 @@ class Scene:
             picture = empty.copy()
             time_s = np.array([frame * FRAME_S])
             there = [(actor, actor.pose(time_s)) for actor in self._present(frame)]
-            for actor, pose in sorted(there, key=lambda ap: -float(np.hypot(ap[1].x_m, ap[1].y_m)[0])):
+            for actor, pose in sorted(
+                there, key=lambda ap: -float(np.hypot(ap[1].x_m, ap[1].y_m)[0])
+            ):
                 _DRAW[actor.kind](picture, self._view, actor, pose)
             top, left = self._camera_rng.integers(_PLATE_MARGIN, size=2)
             noisy = picture + levels[top : top + HEIGHT, left : left + WIDTH]

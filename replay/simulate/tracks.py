@@ -67,15 +67,30 @@ class Pose:
 
 
 @dataclass(frozen=True)
+class Anchor:
+    """A point that a path goes through, its heading there and its bend."""
+
+    x_m: float
+    y_m: float
+    heading_rad: float
+    curvature_per_m: float
+
+    def arc(self, along_m: Array) -> tuple[Array, Array, Array]:
+        """x, y and heading at distances `along_m` from the anchor, negative before it."""
+        bend = self.curvature_per_m if abs(self.curvature_per_m) > 1e-6 else 1e-6
+        heading = self.heading_rad + bend * along_m
+        x = self.x_m + (np.sin(heading) - np.sin(self.heading_rad)) / bend
+        y = self.y_m - (np.cos(heading) - np.cos(self.heading_rad)) / bend
+        return x, y, heading
+
+
+@dataclass(frozen=True)
 class Pass:
     """One crossing of the scene from `start_s` to `end_s` along an arc through an anchor."""
 
     start_s: float
     end_s: float
-    anchor_x_m: float
-    anchor_y_m: float
-    heading_rad: float
-    curvature_per_m: float
+    anchor: Anchor
     speed_m_s: float
     first_m: float
     """Distance along the arc from the anchor at `start_s`; negative before the anchor."""
@@ -83,21 +98,8 @@ class Pass:
     def pose(self, time_s: Array) -> Pose:
         """Pose at each of `time_s` (times,)."""
         along = self.first_m + self.speed_m_s * (time_s - self.start_s)
-        x, y, heading = arc(
-            self.anchor_x_m, self.anchor_y_m, self.heading_rad, self.curvature_per_m, along
-        )
+        x, y, heading = self.anchor.arc(along)
         return Pose(time_s, x, y, heading, along)
-
-
-def arc(
-    x_m: float, y_m: float, heading_rad: float, curvature_per_m: float, along_m: Array
-) -> tuple[Array, Array, Array]:
-    """Points and headings at `along_m` on the arc that passes (x, y) with `heading_rad`."""
-    bend = curvature_per_m if abs(curvature_per_m) > 1e-6 else 1e-6
-    heading = heading_rad + bend * along_m
-    x = x_m + (np.sin(heading) - np.sin(heading_rad)) / bend
-    y = y_m - (np.cos(heading) - np.cos(heading_rad)) / bend
-    return x, y, heading
 
 
 def draw_passes(
@@ -119,37 +121,39 @@ def _draw_pass(
     duration_s: float,
     obstacles: Sequence[Obstacle],
 ) -> Pass:
-    """A first pass has its anchor near the start of the sequence; later ones enter from outside."""
+    """A first pass is near its anchor when the sequence starts; later ones enter from outside."""
     while True:
         near_m = habits.near_m + 0.6
         range_m = near_m + (habits.far_m - near_m) * rng.random() ** 1.3
         azimuth = rng.uniform(-ANCHOR_SIDE_RAD, ANCHOR_SIDE_RAD)
-        x, y = range_m * np.sin(azimuth), range_m * np.cos(azimuth)
-        heading = rng.uniform(0.0, 2.0 * np.pi)
-        bend = rng.normal(0.0, habits.curvature_per_m)
-        speed = rng.uniform(habits.slow_m_s, habits.fast_m_s)
+        anchor = Anchor(
+            x_m=float(range_m * np.sin(azimuth)),
+            y_m=float(range_m * np.cos(azimuth)),
+            heading_rad=float(rng.uniform(0.0, 2.0 * np.pi)),
+            curvature_per_m=float(rng.normal(0.0, habits.curvature_per_m)),
+        )
+        speed = float(rng.uniform(habits.slow_m_s, habits.fast_m_s))
         if start_s == 0.0 and rng.random() < habits.standing:
-            if _blocked(np.array([x]), np.array([y]), obstacles):
-                continue
-            return Pass(0.0, duration_s, x, y, heading, bend, 0.0, 0.0)
-        ends = _way(x, y, heading, bend, habits.near_m, obstacles)
+            if not _blocked(np.array([anchor.x_m]), np.array([anchor.y_m]), obstacles):
+                return Pass(0.0, duration_s, anchor, 0.0, 0.0)
+            continue
+        ends = _way(anchor, habits.near_m, obstacles)
         if ends is None:
             continue
         enter, leave = ends
         if start_s == 0.0:
-            enter = max(enter, -speed * rng.uniform(0.0, min(duration_s, 1.0)))
-        end_s = start_s + (leave - enter) / speed
-        return Pass(start_s, end_s, x, y, heading, bend, speed, enter)
+            enter = max(enter, -speed * float(rng.uniform(0.0, min(duration_s, 1.0))))
+        return Pass(start_s, start_s + (leave - enter) / speed, anchor, speed, enter)
 
 
 def _way(
-    x: float, y: float, heading: float, bend: float, near_m: float, obstacles: Sequence[Obstacle]
+    anchor: Anchor, near_m: float, obstacles: Sequence[Obstacle]
 ) -> tuple[float, float] | None:
     """How far the scene reaches along the arc on both sides of the anchor, if it is free."""
     along = np.arange(-70.0, 70.0, 0.25)
-    px, py, _ = arc(x, y, heading, bend, along)
-    ranges = np.hypot(px, py)
-    inside = (ranges < FAR_M) & (np.abs(np.arctan2(px, py)) < SIDE_RAD)
+    x, y, _ = anchor.arc(along)
+    ranges = np.hypot(x, y)
+    inside = (ranges < FAR_M) & (np.abs(np.arctan2(x, y)) < SIDE_RAD)
     middle = int(np.abs(along).argmin())
     before, after = ~inside[:middle], ~inside[middle:]
     if not inside[middle] or not before.any() or not after.any():
@@ -157,12 +161,11 @@ def _way(
     first = int(np.flatnonzero(before)[-1]) + 1
     last = middle + int(np.flatnonzero(after)[0]) - 1
     span = slice(first, last + 1)
-    if ranges[span].min() < near_m or _blocked(px[span], py[span], obstacles):
+    # It must leave by the far end or a side: nothing vanishes in front of the radar.
+    if ranges[span].min() < near_m or _blocked(x[span], y[span], obstacles):
         return None
     return float(along[first]), float(along[last])
 
 
 def _blocked(x: Array, y: Array, obstacles: Sequence[Obstacle]) -> bool:
-    return any(
-        bool((np.hypot(x - o.x_m, y - o.y_m) < o.radius_m).any()) for o in obstacles
-    )
+    return any(bool((np.hypot(x - o.x_m, y - o.y_m) < o.radius_m).any()) for o in obstacles)

@@ -33,9 +33,7 @@ class SequenceWriter:
         """Whether this sequence keeps its pictures."""
         return self._images is not None
 
-    def radar(
-        self, frame: int, maps: npt.NDArray[np.float32], truths: Sequence[Truth]
-    ) -> None:
+    def radar(self, frame: int, maps: npt.NDArray[np.float32], truths: Sequence[Truth]) -> None:
         """maps: (4, 128, 128, 2), one file a chirp."""
         for chirp, one in zip(CHIRPS, maps, strict=True):
             np.save(self._radar / f"{frame:06d}_{chirp:04d}.npy", one)
