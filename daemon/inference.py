@@ -16,9 +16,10 @@ import numpy as np
 import structlog
 from numpy.typing import NDArray
 
+from rvsense.answer import Answer
 from rvsense.config import Serving
 from rvsense.frames import RadarFrame
-from rvsense.model import Answer, ServableModel
+from rvsense.model import ServableModel
 
 NO_MODEL = Answer(label=None, probs={}, ood_score=None, abstain="no_model")
 

@@ -1,7 +1,7 @@
 """When an answer is given and when it is withheld. Pure."""
 
+from rvsense.answer import Answer
 from rvsense.config import Serving
-from rvsense.model import Answer
 
 
 def abstention(answer: Answer, settings: Serving) -> str | None:

@@ -12,11 +12,12 @@ import msgpack
 import zmq
 
 from rvsense import wire
+from rvsense.answer import Answer
 from rvsense.daemon.inference import Asked, Inference
 from rvsense.daemon.policy import abstention
 from rvsense.errors import FrameError, RvsenseError
 from rvsense.frames import AnyFrame, RadarFrame
-from rvsense.model import Answer, ServableModel
+from rvsense.model import ServableModel
 
 OPERATIONS = ("classify", "label", "status", "reload")
 

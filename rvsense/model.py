@@ -1,7 +1,6 @@
 """A model that answers: heatmaps in, classes out, from radar alone."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -9,26 +8,13 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from rvsense.answer import Answer
 from rvsense.encoders import EncoderSpec, RadarEncoder, build_encoder
 from rvsense.errors import ModelError
-from rvsense.frames import CLASSES, SceneClass
+from rvsense.frames import CLASSES
 from rvsense.published import PublishedModel
 
 PROBE_SEED = 20_260_101
-
-
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """What the model says of one heatmap.
-
-    `probs` is empty without a classifier; `label` is the likeliest class even where the
-    caller decides to withhold it; `abstain` is `no_labels` without a classifier, else None.
-    """
-
-    label: SceneClass | None
-    probs: dict[str, float]
-    ood_score: float | None
-    abstain: str | None
 
 
 class ServableModel:
