@@ -94,8 +94,8 @@ def range_azimuth(
     last = profile.first_range_bin + profile.range_bins
     echoes = spectrum[..., profile.first_range_bin : last].swapaxes(1, 2) * taylor_window()
     maps = np.fft.fft(echoes, profile.azimuth_fft, axis=-1)
-    shifted: Complex = (np.fft.fftshift(maps, axes=-1) / profile.full_scale).astype(np.complex64)
-    return shifted
+    shifted = np.fft.fftshift(maps, axes=-1) / profile.full_scale
+    return np.ascontiguousarray(shifted, dtype=np.complex64)
 
 
 def to_planes(maps: Complex) -> npt.NDArray[np.float32]:

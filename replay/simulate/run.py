@@ -59,10 +59,12 @@ def simulate(out: Path, settings: Simulate) -> Report:
     """Write a dataset in ROD2021 layout to `out`.
 
     Unlike the real one its test sequences have annotations, since the truth is known.
-    Raises UsageError for impossible settings and for an `out` that holds something.
+    Raises UsageError for impossible settings and for an `out` that holds something, RvsenseError
+    when it cannot be written. Whatever ends a run early, `out` is left as it was.
     """
     _check(settings)
     began = time.monotonic()
+    was_there = out.exists()
     partial = _claim(out)
     plans = plan(settings)
     done = {"frames": 0, "objects": 0}
@@ -83,8 +85,12 @@ def simulate(out: Path, settings: Simulate) -> Report:
                 _in_processes(partial, plans, settings, jobs, progress)
         for part in _PARTS:
             os.rename(partial / part, out / part)
+    except OSError as error:
+        raise RvsenseError(f"cannot write below {out}: {error}; nothing was kept") from error
     finally:
         shutil.rmtree(partial, ignore_errors=True)
+        if not was_there and not any(out.iterdir()):
+            out.rmdir()
     return Report(
         out=out,
         sequences=len(plans),
@@ -185,17 +191,25 @@ def _follow(pipes: list[Connection], progress: Progress) -> None:
         for pipe in wait(waiting):
             assert isinstance(pipe, Connection)
             try:
-                progress(*pipe.recv())
+                message = pipe.recv()
             except EOFError:
                 waiting.remove(pipe)
+                continue
+            if isinstance(message, str):
+                raise OSError(message)
+            progress(*message)
 
 
 def _work(root: Path, plans: list[SequencePlan], settings: Simulate, pipe: Connection) -> None:
     # Ctrl-C reaches the whole group; the parent decides what it means.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    for one in plans:
-        # A parent that died closes the pipe, and sending ends this process too.
-        write_sequence(root, one, settings, lambda frames, objects: pipe.send((frames, objects)))
+    try:
+        for one in plans:
+            write_sequence(root, one, settings, lambda *made: pipe.send(made))
+    except BrokenPipeError:
+        return  # the parent has died
+    except OSError as error:
+        pipe.send(str(error))
     pipe.close()
 
 
