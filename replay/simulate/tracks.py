@@ -16,6 +16,10 @@ Array = npt.NDArray[np.float64]
 FAR_M = 26.0
 SIDE_RAD = np.deg2rad(72.0)
 ANCHOR_SIDE_RAD = np.deg2rad(32.0)
+VIEW_SIDE_RAD = np.deg2rad(37.0)
+"""The camera sees 40 degrees to either side, the radar more."""
+OPENING_S = 1.0
+"""So long the first object of a sequence stays in the camera's view."""
 
 
 @dataclass(frozen=True)
@@ -32,8 +36,8 @@ class Habits:
 
 
 HABITS = {
-    "pedestrian": Habits(2.8, 12.0, 0.6, 1.9, 0.15, 0.06),
-    "cyclist": Habits(3.2, 13.0, 1.8, 6.5, 0.06, 0.03),
+    "pedestrian": Habits(2.8, 11.0, 0.6, 1.9, 0.15, 0.06),
+    "cyclist": Habits(3.2, 11.5, 1.8, 6.5, 0.06, 0.03),
     "car": Habits(5.0, 16.0, 1.0, 10.0, 0.12, 0.015),
 }
 
@@ -142,7 +146,11 @@ def _draw_pass(
             continue
         enter, leave = ends
         if start_s == 0.0:
-            enter = max(enter, -speed * float(rng.uniform(0.0, min(duration_s, 1.0))))
+            opening_s = min(duration_s, OPENING_S)
+            enter = max(enter, -speed * float(rng.uniform(0.0, opening_s)))
+            x, y, _ = anchor.arc(np.array([enter, enter + speed * opening_s]))
+            if np.abs(np.arctan2(x, y)).max() > VIEW_SIDE_RAD:
+                continue
         return Pass(start_s, start_s + (leave - enter) / speed, anchor, speed, enter)
 
 
