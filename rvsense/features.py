@@ -10,6 +10,7 @@ of one real CRUW frame and of simulated ones; they need to be near, not exact.
 """
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import torch
@@ -26,9 +27,7 @@ MAGNITUDE_MEAN, MAGNITUDE_STD = -3.4, 0.7
 MOTION_MEAN, MOTION_STD = -3.7, 0.6
 
 
-def encoder_input(
-    heatmaps: Tensor | NDArray[np.floating[np.typing.NBitBase]], channels: Sequence[str]
-) -> Tensor:
+def encoder_input(heatmaps: Tensor | NDArray[np.floating[Any]], channels: Sequence[str]) -> Tensor:
     """(n, chirps, 128, 128, 2) heatmaps, real and imaginary parts, to (n, C, 128, 128) float32.
 
     `magnitude` is of chirp 0; `motion` is the root mean square deviation of the chirps from

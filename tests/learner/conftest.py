@@ -76,9 +76,7 @@ def make_label(make_pair: Callable[[int], Pair]) -> Callable[[int], Label]:
 
     def make(i: int) -> Label:
         pair = make_pair(i)
-        return Label(
-            pair.site, pair.epoch, pair.stamp_ns, CLASSES[(i // 3) % 4], pair.heatmap
-        )
+        return Label(pair.site, pair.epoch, pair.stamp_ns, CLASSES[(i // 3) % 4], pair.heatmap)
 
     return make
 

@@ -139,6 +139,7 @@ class FailingDisk:
         self.function, self.left = function, allowed
 
     def __call__(self, *arguments: Any, **named: Any) -> Any:
+        """The call, or a full disk."""
         self.left -= 1
         if self.left < 0:
             raise OSError(28, "No space left on device")

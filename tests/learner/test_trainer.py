@@ -76,7 +76,10 @@ def test_restored_trainer_repeats_every_bit(
 ) -> None:
     """L4: after a restore, losses, weights and served weights equal the uninterrupted run's."""
     monkeypatch.setattr("rvsense.learner.keys.WARMUP_PAIRS", 40)
-    make = lambda: make_trainer(pool_policy=policy, standardise_keys=standardise)  # noqa: E731
+
+    def make() -> Trainer:
+        return make_trainer(pool_policy=policy, standardise_keys=standardise)
+
     first = make()
     feed(first, make_pair, 0, 37)
     second = copy_of(first, make())

@@ -1,0 +1,121 @@
+"""The linear head: the same as scikit-learn's, calibrated, measured out of fold."""
+
+import numpy as np
+import pytest
+import torch
+from sklearn.linear_model import LogisticRegression
+from torch.nn import functional as F
+
+from rvsense.learner import headfit
+
+CLASSES = 4
+
+
+def blobs(count: int, spread: float, seed: int = 0) -> tuple[torch.Tensor, torch.Tensor]:
+    """Features in six dimensions around one centre a class."""
+    generator = torch.Generator().manual_seed(seed)
+    labels = torch.arange(count) % CLASSES
+    centres = torch.randn(CLASSES, 6, generator=torch.Generator().manual_seed(9))
+    noise = spread * torch.randn(count, 6, generator=generator)
+    return centres[labels] + noise, labels
+
+
+@pytest.mark.parametrize("strength", [1e-3, 1e-1])
+def test_fit_is_that_of_scikit_learn(strength: float) -> None:
+    """Same objective, same optimum: probabilities agree to four digits."""
+    x, labels = blobs(90, 1.0)
+    fit = headfit.fit_linear(x.double(), labels, strength)
+    z = ((x.double() - fit.mean) / fit.std).numpy()
+    peer = LogisticRegression(C=1 / (strength * len(labels)), tol=1e-8, max_iter=5000)
+    wanted = peer.fit(z, labels.numpy()).predict_proba(z)
+    ours = torch.softmax(fit.logits(x.double()), dim=1).numpy()
+    assert np.abs(ours - wanted).max() < 1e-4
+
+
+def test_fit_repeats_to_the_bit() -> None:
+    """The same labels give the same head."""
+    x, labels = blobs(60, 1.0)
+    groups = torch.arange(60) // 3
+    first, second = (headfit.fit_head(x, labels, groups) for _ in range(2))
+    assert first is not None
+    assert second is not None
+    assert torch.equal(first.weight, second.weight)
+    assert first.temperature == second.temperature
+
+
+def test_out_of_fold_accuracy_is_honest() -> None:
+    """On features without meaning, many dimensions and few labels, it stays near chance."""
+    generator = torch.Generator().manual_seed(0)
+    x, labels = torch.randn(80, 200, generator=generator), torch.arange(80) % CLASSES
+    head = headfit.fit_head(x, labels, torch.arange(80))
+    assert head is not None
+    assert head.accuracy is not None
+    assert head.accuracy < 0.5
+    with torch.no_grad():
+        seen = float((head.logits(x).argmax(dim=1) == labels).float().mean())
+    assert seen > 0.8
+
+
+def test_calibration_reduces_log_loss() -> None:
+    """Overconfident logits get a temperature above 1 and a lower loss on fresh data."""
+    generator = torch.Generator().manual_seed(0)
+    labels = torch.arange(400) % CLASSES
+    logits = 6 * (F.one_hot(labels) + 0.8 * torch.randn(400, CLASSES, generator=generator))
+    temperature = headfit.best_temperature(logits[:200].double(), labels[:200])
+    fresh, truth = logits[200:].double(), labels[200:]
+    assert temperature > 1
+    assert F.cross_entropy(fresh / temperature, truth) < F.cross_entropy(fresh, truth)
+
+
+@pytest.mark.parametrize("wanted", [0.3, 1.0, 4.0])
+def test_temperature_is_found(wanted: float) -> None:
+    """Labels drawn from softmax(logits / T) give T back."""
+    generator = torch.Generator().manual_seed(0)
+    logits = 3 * torch.randn(20_000, CLASSES, generator=generator).double()
+    probabilities = torch.softmax(logits / wanted, dim=1)
+    labels = torch.multinomial(probabilities, 1, generator=generator)[:, 0]
+    assert headfit.best_temperature(logits, labels) == pytest.approx(wanted, rel=0.08)
+
+
+def test_calibration_error_by_hand() -> None:
+    """Two bins: .9 confident and half right (gap .4), .5 confident and all right (gap .5)."""
+    probabilities = torch.tensor([[0.9, 0.1, 0, 0]] * 2 + [[0.5, 0.3, 0.2, 0]] * 2).double()
+    labels = torch.tensor([0, 1, 0, 0])
+    assert headfit.calibration_error(probabilities, labels) == pytest.approx(0.45)
+
+
+def test_folds_keep_groups_whole_and_classes_spread() -> None:
+    """No group is torn, and each class is in at least four of the five folds."""
+    groups = torch.arange(120) // 4
+    labels = (torch.arange(120) // 4) % CLASSES
+    folds = headfit.assign_folds(labels, groups)
+    for group in range(30):
+        assert len(set(folds[groups == group].tolist())) == 1
+    for label in range(CLASSES):
+        assert len(set(folds[labels == label].tolist())) >= 4
+
+
+def test_one_class_makes_no_head() -> None:
+    """With one class, or no label at all, there is nothing to tell apart."""
+    x, _ = blobs(20, 1.0)
+    zeros = torch.zeros(20, dtype=torch.int64)
+    assert headfit.fit_head(x, zeros, torch.arange(20)) is None
+    assert headfit.fit_head(x[:0], zeros[:0], zeros[:0]) is None
+
+
+def test_few_labels_make_an_unmeasured_head() -> None:
+    """Below MIN_LABELS there is a head, and it says that nobody has measured it."""
+    x, labels = blobs(6, 0.1)
+    head = headfit.fit_head(x, labels, torch.arange(6))
+    assert head is not None
+    assert (head.accuracy, head.ece, head.temperature) == (None, None, 1.0)
+    assert head.labels == {"empty": 2, "pedestrian": 2, "cyclist": 1, "car": 1}
+
+
+def test_constant_features_do_no_harm() -> None:
+    """A feature that never varies is not divided by zero."""
+    x, labels = blobs(40, 0.5)
+    x[:, 2] = 3.0
+    head = headfit.fit_head(x, labels, torch.arange(40))
+    assert head is not None
+    assert torch.isfinite(head.probabilities(x)).all()
