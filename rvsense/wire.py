@@ -64,6 +64,11 @@ def unpack_map(header: bytes | memoryview) -> dict[str, Any]:
     return value
 
 
+def is_current(version: object) -> bool:
+    """Whether a message's `v` is the whole number that this version speaks."""
+    return type(version) is int and version == VERSION
+
+
 def encode(frame: AnyFrame) -> list[bytes | memoryview]:
     """A frame as message parts; heatmaps go out as little-endian, C-ordered bytes."""
     head: dict[str, Any] = {
@@ -109,7 +114,7 @@ def decode(
     if not 1 <= len(parts) <= 2:
         raise FrameError("bad_parts", f"{len(parts)} parts; a header and a payload expected")
     head = unpack_map(parts[0])
-    if head.get("v") != VERSION or isinstance(head.get("v"), bool):
+    if not is_current(head.get("v")):
         raise FrameError("bad_version", f"v is {_short(head.get('v'))}; this daemon speaks 1")
     kind = head.get("kind")
     if kind not in ("radar", "camera", "label"):
@@ -150,7 +155,10 @@ def _whole(head: Mapping[str, Any], key: str, low: int) -> int:
 
 def _plain(source: Mapping[str, Any]) -> dict[str, str | int | float | bool | None]:
     """`source` is echoed in results: keep to plain values, so that it cannot grow or nest."""
-    for value in source.values():
+    for key, value in source.items():
+        # msgpack lets byte strings be keys; JSON, where results end up, does not.
+        if not isinstance(key, str):
+            raise FrameError("bad_field", f"source has the key {_short(key)}; text expected")
         if not isinstance(value, str | int | float | bool | None):
             raise FrameError("bad_field", f"source holds {_short(value)}; plain values expected")
         if isinstance(value, float) and not math.isfinite(value):
@@ -171,7 +179,9 @@ def _radar(
     _check_size(payload, shape, dtype.itemsize)
     heatmap = np.frombuffer(payload, dtype=dtype).reshape(shape)
     # One pass without a temporary array: a NaN or an infinity survives a sum in float64.
-    if not math.isfinite(heatmap.sum(dtype=np.float64)) and not np.isfinite(heatmap).all():
+    with np.errstate(invalid="ignore"):
+        total = heatmap.sum(dtype=np.float64)
+    if not math.isfinite(total) and not np.isfinite(heatmap).all():
         raise FrameError("not_finite", "the heatmap holds NaN or infinity")
     return RadarFrame(**common, heatmap=heatmap)
 
