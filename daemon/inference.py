@@ -3,6 +3,12 @@
 It knows neither sockets nor cameras nor the learner. A new model takes effect between two
 batches; when frames come faster than they can be answered the oldest waiting one is dropped
 and handed back, so that its loss can be counted.
+
+Rules:
+1. A frame that was taken in is in exactly one place: waiting, in the works, or delivered; it
+   moves between them under the lock, so that whoever holds it can add them up.
+2. Nothing that a frame, a model or a requester does ends the thread: what raises is counted,
+   and costs that one frame its answer.
 """
 
 import threading
@@ -19,6 +25,7 @@ from numpy.typing import NDArray
 from rvsense.answer import Answer
 from rvsense.config import Serving
 from rvsense.frames import RadarFrame
+from rvsense.logs import RepeatLimiter
 from rvsense.model import ServableModel
 
 NO_MODEL = Answer(label=None, probs={}, ood_score=None, abstain="no_model")
@@ -55,7 +62,8 @@ class Inference:
 
     Args:
         settings: bounds and batch size.
-        deliver: called from the thread with the answers of each batch.
+        deliver: called from the thread with the answers of each batch; must not block, and
+            must not call back.
         model: the model to begin with, if there is one.
     """
 
@@ -72,9 +80,10 @@ class Inference:
         self._model = model
         self._waiting: deque[Waiting] = deque()
         self._asked: deque[Asked] = deque()
-        self._busy = False
+        self._in_the_works = 0
         self._stopping = False
         self._changed = threading.Condition()
+        self._limiter = RepeatLimiter()
         self._log = structlog.get_logger()
         self._thread = threading.Thread(target=self._run, name="inference", daemon=True)
 
@@ -113,11 +122,19 @@ class Inference:
     @property
     def waiting(self) -> int:
         """Frames taken in and not yet answered, the ones in the works included."""
+        return self.unpublished(lambda: 0)
+
+    def unpublished(self, delivered: Callable[[], int]) -> int:
+        """Frames taken in, and not yet answered or only delivered, counted in one instant.
+
+        Args:
+            delivered: counts the answers that were delivered and not yet taken out.
+        """
         with self._changed:
-            return len(self._waiting) + self._busy
+            return len(self._waiting) + self._in_the_works + delivered()
 
     def stop(self) -> None:
-        """Answer what waits, then end the thread."""
+        """Answer what waits, requests included, then end the thread."""
         with self._changed:
             self._stopping = True
             self._changed.notify()
@@ -130,36 +147,60 @@ class Inference:
                 while not (self._waiting or self._asked or self._stopping):
                     self._changed.wait(timeout=1.0)
                     self.progress_at = time.monotonic()
-                if self._stopping and not self._waiting:
+                if not (self._waiting or self._asked):
                     return
                 take = min(len(self._waiting), self.settings.max_batch)
                 batch = [self._waiting.popleft() for _ in range(take)]
                 # Requests come second: they wait until no more than a batch is due.
                 asked = self._asked.popleft() if self._asked and not self._waiting else None
                 model = self._model
-                self._busy = bool(batch)
+                self._in_the_works = len(batch)
             if batch:
                 self._answer(batch, model)
             if asked is not None:
-                asked.reply(self._classify([asked.heatmap], model)[0], model)
-            with self._changed:
-                self._busy = False
+                self._reply(asked, model)
             self.progress_at = time.monotonic()
 
     def _answer(self, batch: list[Waiting], model: ServableModel | None) -> None:
         started = time.perf_counter()
         answers = self._classify([item.frame.heatmap for item in batch], model)
         took_s = (time.perf_counter() - started) / len(batch)
-        self._deliver([Answered(*row, model, took_s) for row in zip(batch, answers, strict=True)])
+        answered = [
+            Answered(item, answer, None if answer is NO_MODEL else model, took_s)
+            for item, answer in zip(batch, answers, strict=True)
+        ]
+        with self._changed:
+            self._in_the_works = 0
+            self._deliver(answered)
+
+    def _reply(self, asked: Asked, model: ServableModel | None) -> None:
+        answer = self._classify([asked.heatmap], model)[0]
+        try:
+            asked.reply(answer, None if answer is NO_MODEL else model)
+        except Exception as error:  # a requester's trouble is not the subscribers'
+            self._failed("reply_failed", error)
 
     def _classify(
         self, heatmaps: list[NDArray[np.floating[Any]]], model: ServableModel | None
     ) -> list[Answer]:
+        """One answer for each; NO_MODEL, which names no model, where the model raised."""
         if model is None:
             return [NO_MODEL] * len(heatmaps)
         try:
-            return model.classify(heatmaps)
-        except Exception as error:  # one bad batch must not end all serving
-            self.errors += 1
-            self._log.error("inference_failed", model=model.published.id, error=repr(error))
-            return [NO_MODEL] * len(heatmaps)
+            answers = model.classify(heatmaps)
+            if len(answers) != len(heatmaps):
+                raise RuntimeError(f"{len(answers)} answers to {len(heatmaps)} frames")
+        except Exception as error:
+            if len(heatmaps) > 1:  # one bad frame must not cost the others theirs
+                return [self._classify([heatmap], model)[0] for heatmap in heatmaps]
+            self._failed("inference_failed", error)
+            return [NO_MODEL]
+        return answers
+
+    def _failed(self, event: str, error: Exception) -> None:
+        now = time.monotonic()
+        self.errors += 1
+        for repeated, count in self._limiter.summaries(now):
+            self._log.error(str(repeated), not_logged=count)
+        if self._limiter.admit(event, now):
+            self._log.error(event, error=repr(error))
