@@ -55,7 +55,7 @@ class ModelKeeper:
         self._exam = exam
         self._on_outcome = on_outcome
         self._offers: queue.Queue[Path | None] = queue.Queue()
-        self._pending = 0
+        self._stopping = False
         self._thread = threading.Thread(target=self._run, name="model-loader", daemon=True)
 
     def restore(self) -> ServableModel | None:
@@ -77,34 +77,39 @@ class ModelKeeper:
 
     def offer(self, path: Path) -> None:
         """Check a published folder and, if it passes, let it serve."""
-        self._pending += 1
         self._offers.put(path)
 
     @property
     def idle(self) -> bool:
         """Whether every offer has been dealt with."""
-        return self._pending == 0
+        return self._offers.unfinished_tasks == 0
 
     def stop(self) -> None:
-        """End the thread after the offer at hand."""
+        """End the thread after the offer at hand; those behind it are for the next start."""
+        self._stopping = True
         self._offers.put(None)
         if self._thread.is_alive():
             self._thread.join(timeout=5)
 
     def _run(self) -> None:
-        while (path := self._offers.get()) is not None:
-            outcome = self._judge(path)
+        while (path := self._offers.get()) is not None and not self._stopping:
+            outcome = self._concluded(path)
             if outcome.model is not None:
                 self.serving = outcome.model
                 self._write_note(path)
             self._on_outcome(outcome)
-            self._pending -= 1
+            self._offers.task_done()  # last: idle means that the outcome has been told
 
-    def _judge(self, path: Path) -> Outcome:
+    def _concluded(self, path: Path) -> Outcome:
         try:
-            model = ServableModel(open_model(path), self._device)
+            return self._judge(path)
         except ModelError as error:
             return Outcome(path, None, "damaged", str(error))
+        except Exception as error:  # no memory, say: this model is lost, later ones are not
+            return Outcome(path, None, "damaged", f"{path}: could not be tried ({error!r})")
+
+    def _judge(self, path: Path) -> Outcome:
+        model = ServableModel(open_model(path), self._device)
         if self.serving is not None:
             exam = self._exam()
             worse = verdict(

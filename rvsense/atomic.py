@@ -37,27 +37,50 @@ def write_folder(path: Path, fill: Callable[[Path], None]) -> None:
     """Let `fill` write files into a folder that appears at `path` whole, or not at all.
 
     Raises:
-        OSError: from the disk; nothing is left at `path` then.
+        OSError: from the disk; what is at `path` then is whole, or nothing.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    aside = Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=path.parent))
+
+    def fill_and_name(folder: Path) -> str:
+        fill(folder)
+        return path.name
+
+    write_named_folder(path.parent, fill_and_name)
+
+
+def write_named_folder(parent: Path, fill: Callable[[Path], str]) -> Path:
+    """Like write_folder, but `fill` returns the name, which may follow from what it wrote.
+
+    A folder that has this name already stays, and the new one is dropped.
+
+    Raises:
+        OSError: from the disk.
+    """
+    parent.mkdir(parents=True, exist_ok=True)
+    aside = Path(tempfile.mkdtemp(prefix=".writing-", dir=parent))
     try:
-        fill(aside)
+        path = parent / fill(aside)
         for item in aside.iterdir():
             with item.open("rb") as out:
                 os.fsync(out.fileno())
         sync_directory(aside)
         aside.chmod(0o755)
-        os.rename(aside, path)
+        if path.exists():
+            shutil.rmtree(aside)
+        else:
+            os.rename(aside, path)
     except BaseException:
         shutil.rmtree(aside, ignore_errors=True)
         raise
-    sync_directory(path.parent)
+    sync_directory(parent)
+    return path
 
 
 def remove_leftovers(folder: Path) -> None:
-    """Remove what an interrupted write left aside in `folder`."""
-    for item in folder.glob(".*.????????"):
+    """Remove what an interrupted write left aside in `folder`: all names there with a dot first.
+
+    Only for folders that nothing else writes such names to.
+    """
+    for item in folder.glob(".*"):
         shutil.rmtree(item, ignore_errors=True) if item.is_dir() else item.unlink(missing_ok=True)
 
 

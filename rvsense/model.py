@@ -1,5 +1,6 @@
 """A model that answers: heatmaps in, classes out, from radar alone."""
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -17,25 +18,38 @@ from rvsense.published import PublishedModel
 PROBE_SEED = 20_260_101
 
 
+UNFIT = (RuntimeError, KeyError, TypeError, ValueError, IndexError, AttributeError)
+"""What torch and Python raise where manifest and tensors do not fit together."""
+
+
 class ServableModel:
     """An encoder in eval mode with its head, ready to answer.
 
     Raises:
-        ModelError: when the tensors do not fit the declared encoder, or a trial answer is
-            not finite or has the wrong shape.
+        ModelError: when the tensors do not fit the declared encoder or are not all finite, or
+            a trial answer is not finite or has the wrong shape.
     """
 
     def __init__(self, published: PublishedModel, device: torch.device) -> None:
         self.published = published
         self._device = device
         self._encoder = _encoder(published).to(device)
-        self._head = published.head()
-        self._familiarity = published.familiarity()
-        self._check()
+        try:
+            self._head = published.head()
+            self._familiarity = published.familiarity()
+            self._check()
+        except UNFIT as error:
+            raise ModelError(
+                f"{published.path}: head and encoder do not fit together ({error!r})"
+            ) from None
 
     @torch.inference_mode()
     def classify(self, heatmaps: Sequence[NDArray[np.floating[Any]]]) -> list[Answer]:
-        """Answer for each (chirps, 128, 128, 2) heatmap; one batch per number of chirps."""
+        """Answer for each (chirps, 128, 128, 2) heatmap; one batch per number of chirps.
+
+        Where a heatmap's values are so large that the arithmetic overflows, the answer is
+        `out_of_distribution` without a score.
+        """
         answers: list[Answer | None] = [None] * len(heatmaps)
         for chirps in {len(heatmap) for heatmap in heatmaps}:
             where = [i for i, heatmap in enumerate(heatmaps) if len(heatmap) == chirps]
@@ -45,41 +59,47 @@ class ServableModel:
         return [answer for answer in answers if answer is not None]
 
     def _answers(self, batch: Tensor) -> list[Answer]:
-        features = self._encoder.features(self._encoder.prepare(batch)).float()
+        features = self._encoder.features(self._encoder.prepare(batch)).float().cpu()
         scores: list[float | None] = [None] * len(batch)
         if self._familiarity is not None:
-            scores = self._familiarity.score(features.cpu()).tolist()
-        if self._head is None:
-            return [Answer(None, {}, score, "no_labels") for score in scores]
-        rows = self._head.probabilities(features.cpu()).tolist()
-        return [
-            Answer(CLASSES[row.index(max(row))], dict(zip(CLASSES, row, strict=True)), score, None)
-            for row, score in zip(rows, scores, strict=True)
-        ]
+            scores = self._familiarity.score(features).tolist()
+        rows: list[list[float]] = [[]] * len(batch)
+        if self._head is not None:
+            rows = self._head.probabilities(features).tolist()
+        return [_answer(*numbers) for numbers in zip(rows, scores, strict=True)]
 
     @torch.inference_mode()
     def _check(self) -> None:
-        """A trial on noise: finite, of the declared width, and the same twice."""
+        """A trial on noise: finite features, and an answer as whole as the model's parts."""
         noise = torch.randn(1, 4, 128, 128, 2, generator=torch.Generator().manual_seed(PROBE_SEED))
-        name = self.published.id
-        try:
-            features = self._encoder.features(self._encoder.prepare(noise.to(self._device)))
-            if not torch.isfinite(features).all():
-                raise ModelError(f"{name}: the encoder's output is not finite")
-            for answer in self._answers(noise.to(self._device)):
-                numbers = [*answer.probs.values(), answer.ood_score or 0.0]
-                if not np.isfinite(numbers).all():
-                    raise ModelError(f"{name}: the answer to a trial frame is not finite")
-        except RuntimeError as error:
-            raise ModelError(f"{name}: head and encoder do not fit together ({error})") from None
+        features = self._encoder.features(self._encoder.prepare(noise.to(self._device)))
+        if not torch.isfinite(features).all():
+            raise ModelError(f"{self.published.path}: the encoder's output is not finite")
+        (answer,) = self._answers(noise.to(self._device))
+        wanted = None if self._head is not None else "no_labels"
+        if answer.abstain != wanted:
+            raise ModelError(f"{self.published.path}: the answer to a trial frame is not finite")
+
+
+def _answer(probabilities: list[float], score: float | None) -> Answer:
+    if not all(map(math.isfinite, [*probabilities, score or 0.0])):
+        return Answer(None, {}, None, "out_of_distribution")
+    if not probabilities:
+        return Answer(None, {}, score, "no_labels")
+    probs: dict[str, float] = dict(zip(CLASSES, probabilities, strict=True))
+    return Answer(CLASSES[probabilities.index(max(probabilities))], probs, score, None)
 
 
 def _encoder(published: PublishedModel) -> RadarEncoder:
+    weights = published.weights()
+    bad = [name for name, tensor in weights.items() if not torch.isfinite(tensor).all()]
+    if bad:
+        raise ModelError(f"{published.path}: weights are not finite ({', '.join(bad[:3])})")
     try:
         encoder = build_encoder(EncoderSpec.from_dict(published.manifest["encoder"]), seed=0)
-        encoder.load_state_dict(published.weights(), strict=True)
-    except (RuntimeError, KeyError, TypeError, ValueError) as error:
+        encoder.load_state_dict(weights, strict=True)
+    except UNFIT as error:
         raise ModelError(
-            f"{published.id}: weights do not fit the declared encoder ({error})"
+            f"{published.path}: weights do not fit the declared encoder ({error})"
         ) from None
     return encoder.eval()

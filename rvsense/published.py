@@ -3,6 +3,7 @@
     <models>/<id>/weights.safetensors    the averaged encoder
     <models>/<id>/head.safetensors       classifier and familiarity, when there are any
     <models>/<id>/manifest.json          what made it, and the sha256 of the files beside it
+                                         and of itself
 
 `id` is `step-<training step>-<first digits of the digest>`, so names sort by age.
 """
@@ -93,7 +94,7 @@ def publish(
     Raises:
         OSError: from the disk.
     """
-    facts = dict(manifest) | {
+    facts: dict[str, Any] = dict(manifest) | {
         "format": FORMAT,
         "head": _head_facts(head),
         "familiarity": None
@@ -101,27 +102,24 @@ def publish(
         else {"scale": familiarity.scale, "k": familiarity.k},
     }
     small = _small_tensors(head, familiarity)
-    # Written under a temporary name first: the final name holds the digest of the content.
-    aside = models_dir / f".writing-{facts['step']:08d}"
-    shutil.rmtree(aside, ignore_errors=True)
+    # As JSON gives it back: the digest is of what a reader will see.
+    facts = json.loads(json.dumps(facts))
 
-    def fill(folder: Path) -> None:
+    def fill(folder: Path) -> str:
         save_file({k: v.contiguous() for k, v in weights.items()}, folder / WEIGHTS)
         if small:
             save_file(small, folder / HEAD)
         files = {item.name: atomic.sha256_of(item) for item in sorted(folder.iterdir())}
         facts["files"] = files
         facts["sha256"] = _digest(files)
-        (folder / MANIFEST).write_text(json.dumps(facts, indent=1, sort_keys=True))
+        facts["manifest_sha256"] = _own_digest(facts)
+        (folder / MANIFEST).write_text(_text(facts))
+        final = models_dir / f"step-{facts['step']:08d}-{facts['sha256'][:8]}"
+        if final.exists() and not _is_whole(final):
+            shutil.rmtree(final)  # the same model again, after a restore: mend it
+        return final.name
 
-    atomic.write_folder(aside, fill)
-    final = models_dir / f"step-{facts['step']:08d}-{facts['sha256'][:8]}"
-    if final.exists():
-        shutil.rmtree(aside)
-    else:
-        aside.rename(final)
-        atomic.sync_directory(models_dir)
-    return PublishedModel(final, facts)
+    return PublishedModel(atomic.write_named_folder(models_dir, fill), facts)
 
 
 def open_model(path: Path) -> PublishedModel:
@@ -130,19 +128,33 @@ def open_model(path: Path) -> PublishedModel:
     Raises:
         ModelError: naming the folder and what is missing, damaged or of another version.
     """
+    manifest = _read_manifest(path)
+    for name, wanted in manifest["files"].items():
+        try:
+            found = atomic.sha256_of(path / name)
+        except OSError as error:
+            raise ModelError(f"{path / name}: not readable ({error.strerror})") from None
+        if found != wanted:
+            raise ModelError(f"{path / name}: does not match its checksum")
+    return PublishedModel(path, manifest)
+
+
+def _read_manifest(path: Path) -> dict[str, Any]:
+    place = path / MANIFEST
     try:
-        manifest = json.loads((path / MANIFEST).read_text())
-        files: dict[str, str] = manifest["files"]
+        text = place.read_text()
+        manifest: dict[str, Any] = json.loads(text)
         if manifest["format"] != FORMAT:
-            raise ModelError(f"{path}: format {manifest['format']}, this version reads {FORMAT}")
-        for name, wanted in files.items():
-            if Path(name).name != name or atomic.sha256_of(path / name) != wanted:
-                raise ModelError(f"{path}: {name} does not match its checksum")
-        if manifest["sha256"] != _digest(files) or WEIGHTS not in files:
-            raise ModelError(f"{path}: the manifest does not fit its files")
-        return PublishedModel(path, manifest)
+            raise ModelError(f"{place}: format {manifest['format']}, this version reads {FORMAT}")
+        whole = manifest["manifest_sha256"] == _own_digest(manifest) and text == _text(manifest)
+        files: dict[str, str] = manifest["files"]
+        if not whole or manifest["sha256"] != _digest(files) or WEIGHTS not in files:
+            raise ModelError(f"{place}: does not match its checksum")
+        if any(Path(name).name != name for name in files):
+            raise ModelError(f"{place}: names a file outside its folder")
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise ModelError(f"{path}: not a readable model ({error})") from None
+        raise ModelError(f"{place}: not a readable manifest ({error!r})") from None
+    return manifest
 
 
 def list_models(models_dir: Path) -> list[Path]:
@@ -167,6 +179,23 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
         return load_file(path)
     except (OSError, safetensors.SafetensorError) as error:
         raise ModelError(f"{path}: not readable ({error})") from None
+
+
+def _is_whole(path: Path) -> bool:
+    try:
+        open_model(path)
+    except ModelError:
+        return False
+    return True
+
+
+def _text(manifest: Mapping[str, Any]) -> str:
+    return json.dumps(manifest, indent=1, sort_keys=True)
+
+
+def _own_digest(manifest: Mapping[str, Any]) -> str:
+    rest = {key: value for key, value in manifest.items() if key != "manifest_sha256"}
+    return hashlib.sha256(_text(rest).encode()).hexdigest()
 
 
 def _digest(files: Mapping[str, str]) -> str:
