@@ -19,9 +19,15 @@ from rvsense.results import ModelName, Result
 
 SUBSCRIBE, UNSUBSCRIBE = 1, 0
 
+BURST = 64
+"""Subscriptions handled before the other sockets get their turn."""
+
 
 class Publisher:
-    """Turns answers into results and keeps the last one of each topic."""
+    """Turns answers into results and keeps the last one of each topic.
+
+    `subscribers` counts subscriptions: a client that follows two topics counts twice.
+    """
 
     def __init__(self, socket: "zmq.Socket[bytes]", settings: Serving) -> None:
         self.settings = settings
@@ -68,7 +74,9 @@ class Publisher:
 
     def handle_subscriptions(self) -> None:
         """Count subscribers and send the last values that a new one asked for."""
-        while self._socket.poll(0):
+        for _ in range(BURST):
+            if not self._socket.poll(0):
+                return
             message = self._socket.recv()
             if not message or message[0] not in (SUBSCRIBE, UNSUBSCRIBE):
                 continue

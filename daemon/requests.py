@@ -1,7 +1,8 @@
 """The requests socket: `classify`, `label`, `status`, `reload`; every request gets a reply.
 
-`[map {v, id, op, …}, payload?]` → `[map {v, id, ok, …}]`, as docs/protocol.md says. Used from
-the I/O thread alone; a classification is answered when the inference thread has done it.
+`[map {v, id, op, …}, payload?]` → `[map {v, id, ok, …}]`, from a DEALER, or from a REQ, whose
+empty first part goes back with the reply. Used from the I/O thread alone; a classification is
+answered when the inference thread has done it.
 """
 
 import queue
@@ -20,6 +21,12 @@ from rvsense.frames import AnyFrame, RadarFrame
 from rvsense.model import ServableModel
 
 OPERATIONS = ("classify", "label", "status", "reload")
+
+BURST = 16
+"""Requests served before the other sockets get their turn."""
+
+Route = list[bytes]
+"""The parts that lead a reply back to who asked."""
 
 
 class RequestError(RvsenseError):
@@ -60,44 +67,48 @@ class Requests:
 
     def handle(self) -> None:
         """Serve the requests that have come in."""
-        while self._socket.poll(0):
-            who, *parts = self._socket.recv_multipart()
+        for _ in range(BURST):
+            if not self._socket.poll(0):
+                return
+            route, parts = _split(self._socket.recv_multipart())
             asked: Any = None
             try:
                 head = wire.unpack_map(parts[0] if parts else b"")
                 asked = head.get("id")
-                self._serve(who, asked, head, parts[1:])
+                self._serve(route, asked, head, parts[1:])
             except RequestError as error:
-                self._refuse(who, asked, error.code, str(error))
+                self._refuse(route, asked, error.code, str(error))
             except FrameError as error:
-                self._refuse(who, asked, error.reason, error.detail)
+                self._refuse(route, asked, error.reason, error.detail)
             except RvsenseError as error:
-                self._refuse(who, asked, "refused", str(error))
+                self._refuse(route, asked, "refused", str(error))
 
     def flush(self) -> None:
         """Send the replies that the inference thread has made."""
         while not self._done.empty():
             self._socket.send_multipart(self._done.get())
 
-    def _serve(self, who: bytes, asked: Any, head: dict[str, Any], payload: list[bytes]) -> None:
-        if head.get("v") != wire.VERSION:
+    def _serve(self, route: Route, asked: Any, head: dict[str, Any], payload: list[bytes]) -> None:
+        if not wire.is_current(head.get("v")):
             raise RequestError("bad_version", f"this daemon speaks version {wire.VERSION}")
         match head.get("op"):
             case "classify":
-                self._classify(who, asked, head, payload)
+                self._classify(route, asked, head, payload)
             case "label":
-                joined = self._take_label(_as_frame(head, "label", []))
-                self._reply(who, asked, {"joined": joined})
+                joined = self._take_label(_label(head))
+                self._reply(route, asked, {"joined": joined})
             case "status":
-                self._reply(who, asked, {"status": self._status()})
+                self._reply(route, asked, {"status": self._status()})
             case "reload":
-                self._reply(who, asked, dict(self._reload()))
+                self._reply(route, asked, dict(self._reload()))
             case op:
-                raise RequestError("bad_op", f"op is {op!r}; one of {', '.join(OPERATIONS)}")
+                known = ", ".join(OPERATIONS)
+                raise RequestError("bad_op", f"op is {str(op)[:80]!r}; one of {known}")
 
-    def _classify(self, who: bytes, asked: Any, head: dict[str, Any], payload: list[bytes]) -> None:
-        frame = _as_frame(head, "radar", payload)
-        assert isinstance(frame, RadarFrame)
+    def _classify(
+        self, route: Route, asked: Any, head: dict[str, Any], payload: list[bytes]
+    ) -> None:
+        frame = _radar(head, payload)
 
         def reply(answer: Answer, model: ServableModel | None) -> None:
             # In the inference thread: sockets stay in theirs, so only the bytes cross over.
@@ -110,30 +121,46 @@ class Requests:
                 "model": None if model is None else model.published.id,
                 "radio_only": True,
             }
-            self._done.put([who, _packed(asked, {"ok": True, **values})])
+            self._done.put([*route, _packed(asked, {"ok": True, **values})])
             self._ring()
 
         if not self._inference.ask(Asked(frame.heatmap, reply)):
             raise RequestError("busy", "too many requests wait already; ask again later")
 
-    def _reply(self, who: bytes, asked: Any, values: dict[str, Any]) -> None:
-        self._socket.send_multipart([who, _packed(asked, {"ok": True, **values})])
+    def _reply(self, route: Route, asked: Any, values: dict[str, Any]) -> None:
+        self._socket.send_multipart([*route, _packed(asked, {"ok": True, **values})])
 
-    def _refuse(self, who: bytes, asked: Any, code: str, message: str) -> None:
+    def _refuse(self, route: Route, asked: Any, code: str, message: str) -> None:
         self.rejected += 1
         error = {"code": code, "message": message}
-        self._socket.send_multipart([who, _packed(asked, {"ok": False, "error": error})])
+        self._socket.send_multipart([*route, _packed(asked, {"ok": False, "error": error})])
 
 
-def _as_frame(head: dict[str, Any], kind: str, payload: list[bytes]) -> AnyFrame:
+def _split(message: list[bytes]) -> tuple[Route, list[bytes]]:
+    start = 2 if len(message) > 1 and not message[1] else 1
+    return message[:start], message[start:]
+
+
+def _label(head: dict[str, Any]) -> AnyFrame:
+    """A label must say which frame it speaks of: `site` and `stamp_ns` have no default."""
+    return _decoded({"seq": 0, "epoch": 0} | head | {"kind": "label"}, [])
+
+
+def _radar(head: dict[str, Any], payload: list[bytes]) -> RadarFrame:
+    """A heatmap alone needs no site and no stamp."""
+    plain = {"site": "request", "seq": 0, "stamp_ns": 0, "epoch": 0}
+    frame = _decoded(plain | head | {"kind": "radar"}, payload)
+    assert isinstance(frame, RadarFrame)
+    return frame
+
+
+def _decoded(head: dict[str, Any], payload: list[bytes]) -> AnyFrame:
     """The request's keys as a frame message, so that one decoder checks everything.
 
     Raises:
         FrameError: as wire.decode.
     """
-    plain = {"site": "request", "seq": 0, "stamp_ns": 0, "epoch": 0} | head
-    header = msgpack.packb(plain | {"kind": kind, "v": wire.VERSION})
-    return wire.decode([header, *payload])
+    return wire.decode([msgpack.packb(head), *payload])
 
 
 def _packed(asked: Any, values: dict[str, Any]) -> bytes:
