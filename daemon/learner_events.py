@@ -6,8 +6,10 @@ from typing import Any
 
 import structlog
 
+from rvsense.daemon.learner_process import LearnerProcess
 from rvsense.daemon.models import Outcome
 from rvsense.daemon.parts import Parts
+from rvsense.link import LinkError
 
 LEVELS = ("debug", "info", "warning", "error")
 
@@ -25,8 +27,7 @@ class LearnerEvents:
         learner, metrics = self._parts.learner, self._parts.metrics
         if learner is not None:
             learner.pump(now)
-            for op, values in learner.receive():
-                self._said(op, values)
+            self._listen(learner)
             if learner.state.restarts > self._restarts:
                 self._restarts = learner.state.restarts
                 metrics.learner_restarted()
@@ -36,6 +37,14 @@ class LearnerEvents:
                 metrics.pairs_dropped(reason, total)
         while not self._parts.outcomes.empty():
             self._concluded(self._parts.outcomes.get())
+
+    def _listen(self, learner: LearnerProcess) -> None:
+        # A learner that speaks nonsense, one of another version say, must not end serving.
+        try:
+            for op, values in learner.receive():
+                self._said(op, values)
+        except (LinkError, KeyError, TypeError, ValueError) as error:
+            self._log.error("learner_not_understood", error=str(error) or repr(error))
 
     def _said(self, op: str, values: dict[str, Any]) -> None:
         metrics = self._parts.metrics
