@@ -5,7 +5,8 @@ for both models, so only those that one gets right and the other wrong tell them
 model fails when it loses more than the margin beyond what that coin-tossing would explain.
 """
 
-from collections import Counter, deque
+import math
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -27,7 +28,7 @@ class Exam:
 
     share: float
     most: int
-    _items: deque[Item] = field(default_factory=deque)
+    _items: tuple[Item, ...] = ()
     _seen: Counter[SceneClass] = field(default_factory=Counter)
     _owed: float = 0.0
 
@@ -44,9 +45,8 @@ class Exam:
 
     def add(self, heatmap: NDArray[np.floating[Any]], label: SceneClass) -> None:
         """Keep a frame; the oldest leaves when there is no room."""
-        self._items.append((heatmap, label))
-        if len(self._items) > self.most:
-            self._items.popleft()
+        # Replaced, never changed: the model loader reads it from another thread.
+        self._items = (*self._items, (heatmap, label))[-self.most :] if self.most else ()
 
     def items(self) -> list[Item]:
         """The frames and their classes, as they stand now."""
@@ -62,7 +62,7 @@ def verdict(new: Sequence[bool], old: Sequence[bool], margin: float) -> str | No
         return None
     lost = sum(b and not a for a, b in zip(new, old, strict=True))
     won = sum(a and not b for a, b in zip(new, old, strict=True))
-    chance = float(np.sqrt(lost + won))
+    chance = math.sqrt(lost + won)
     if lost - won > margin * len(new) + chance:
         return (
             f"right on {sum(new)} of {len(new)} held-out frames, "

@@ -31,7 +31,9 @@ class LabelDesk:
         if not self._labels:
             return None
         near = [k for k in self._labels if _near(k, frame.epoch, frame.stamp_ns)]
-        return self._labels.pop(near[0]) if near else None
+        if not near:
+            return None
+        return self._labels.pop(min(near, key=lambda k: abs(k[1] - frame.stamp_ns)))
 
     def label(self, label: LabelFrame) -> RadarFrame | None:
         """A label came in; returns its frame, or None when it has to wait for one."""

@@ -1,8 +1,8 @@
 """How often the radar was right, by the labels that come after the answer. Pure.
 
 Test, then train: a label is compared with the answer that was already given for its frame, so
-the figure is about frames that nothing had learned from. Frames of a repeated pass (`--loop`)
-are not unseen and do not count.
+the figure is about frames that nothing had learned from. Who sends frames a second time
+(`--loop`) sends no labels with them, since they are not unseen.
 """
 
 from collections import OrderedDict, deque

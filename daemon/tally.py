@@ -5,6 +5,7 @@ The serving ledger balances at every instant:
 """
 
 import hashlib
+import math
 from collections import Counter, deque
 from dataclasses import dataclass, field
 from typing import Any
@@ -64,6 +65,6 @@ class Tally:
 
 
 def percentile(values: "deque[float]", share: float) -> float | None:
-    """The value that `share` of the values do not exceed; None without any."""
+    """The smallest value that at least `share` of the values do not exceed; None without any."""
     ordered = sorted(values)
-    return ordered[min(len(ordered) - 1, int(share * len(ordered)))] if ordered else None
+    return ordered[max(math.ceil(share * len(ordered)) - 1, 0)] if ordered else None
