@@ -44,11 +44,14 @@ def classify_files(files: list[Path], state_dir: Path, model_path: Path | None) 
 
 
 def group_chirps(files: Iterable[Path]) -> list[list[Path]]:
-    """Files that are chirps of one frame together, each other file alone, in the given order."""
-    groups: dict[tuple[Path, str], list[Path]] = {}
+    """Files that are chirps of one frame together, each other file alone, in the given order.
+
+    A file that is named twice counts once.
+    """
+    groups: dict[tuple[Path, str], set[Path]] = {}
     for path in files:
         match = CHIRP_FILE.fullmatch(path.name)
-        groups.setdefault((path.parent, match["frame"] if match else path.name), []).append(path)
+        groups.setdefault((path.parent, match["frame"] if match else path.name), set()).add(path)
     return [sorted(group) for group in groups.values()]
 
 
@@ -70,14 +73,18 @@ def read_heatmap(group: list[Path]) -> NDArray[np.float32]:
 def _read(path: Path) -> NDArray[np.float32]:
     try:
         array = np.load(path, allow_pickle=False)
-    except (OSError, ValueError, EOFError) as error:
+    except Exception as error:  # NumPy's parser lets out whatever its tokenizer raises
         raise FrameError("unreadable", f"{path}: {error}") from None
+    if not isinstance(array, np.ndarray):
+        raise FrameError("unreadable", f"{path}: an archive; one array in npy form expected")
     wanted = (CELLS, CELLS, 2)
-    if array.shape[-3:] != wanted or array.ndim not in (3, 4) or array.dtype.kind != "f":
+    right = array.shape[-3:] == wanted and array.ndim in (3, 4) and len(array) > 0
+    if not right or array.dtype.kind != "f":
         raise FrameError(
             "bad_shape", f"{path}: {array.dtype} {array.shape}; floats of ([chirps,] {wanted})"
         )
-    heatmap: NDArray[np.float32] = array.astype(np.float32)
+    with np.errstate(over="ignore"):  # what float32 cannot hold is found to be infinite
+        heatmap: NDArray[np.float32] = array.astype(np.float32)
     return heatmap
 
 

@@ -93,7 +93,8 @@ class Subscriber:
         if self._site and result.site != self._site:
             return False
         last = self._last_seq.get(result.site)
-        if result.repeat and last is not None:
+        # A repeat that is newer than our last was lost to us the first time.
+        if result.repeat and last is not None and result.result_seq <= last:
             return False
         # A lower number is a daemon that started again, not a gap.
         if last is not None and result.result_seq > last + 1:

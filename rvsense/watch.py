@@ -52,11 +52,9 @@ def _line(result: Result) -> str:
 
 
 def _rates(latencies_ms: list[float], window_s: float, missed: int) -> str:
+    rate = f"{len(latencies_ms) / window_s:6.1f} Hz"
     if len(latencies_ms) < 2:
-        return f"{len(latencies_ms) / window_s:6.1f} Hz"
+        return f"{rate}   missed {missed}"
     p50 = statistics.median(latencies_ms)
     p99 = statistics.quantiles(latencies_ms, n=100, method="inclusive")[98]
-    return (
-        f"{len(latencies_ms) / window_s:6.1f} Hz   latency p50 {p50:.1f} ms, p99 {p99:.1f} ms   "
-        f"missed {missed}"
-    )
+    return f"{rate}   latency p50 {p50:.1f} ms, p99 {p99:.1f} ms   missed {missed}"
