@@ -18,9 +18,10 @@ Rules of admission (what is decided of admitted frames, and when, is in `release
    stream's newest by more than the lateness (at least `CLOCK_STEP_NS`). That, too, ends the era.
    A late frame has an old seq and is no jump; a jump ahead needs no rule but 1.
 5. After a jump the other stream may still be on the old clock. It joins the new era with its first
-   frame within the idle timeout of the jumped stream's newest; until then its frames are
-   `stale_epoch` and nobody waits for it. Stragglers of the jumped stream itself (old seq, ahead of
-   the new clock) are `stale_epoch` for the first idle timeout of the era.
+   frame within the idle timeout of the jumped stream's newest. For the first idle timeout of the
+   era it must also be less than half the jump ahead of where it was before, if it was near enough
+   then to tell. Until it joins, its frames are `stale_epoch` and nobody waits for it. Stragglers
+   of either stream (seq from before the jump, ahead of the new clock) are `stale_epoch` as long.
 6. `RESTART_FRAMES` refusals (late or stale) in a row, with no frame admitted in either stream, are
    a source that started again and did not say so: the era ends with the last of them.
 7. A stream beyond its bound of frames or bytes drops its oldest as `overflow`.
@@ -60,7 +61,7 @@ class Pairer:
         self._release = Release(self._radar, self._camera, self._fit, self._idle_ns)
         self._epoch: int | None = None
         self._era = -1
-        self._jumped = False
+        self._join_ahead_ns: int | None = None
         self._refused_in_a_row = 0
         self._last_admitted_ns = 0
 
@@ -103,15 +104,9 @@ class Pairer:
         self._refused_in_a_row = 0
         self._last_admitted_ns = arrival_ns
         if len(lane.stamps) > self._max_frames or lane.size_bytes > self._max_bytes:
-            self._shed(lane, out)
-
-        watermark_ns = self._watermark_ns()
-        while watermark_ns > release.due_ns:
-            self._close(self._radar, watermark_ns)
-            self._close(self._camera, watermark_ns - self._fit.offset_ns)
-            if not release.advance(watermark_ns, out):
-                break
-            watermark_ns = self._watermark_ns()  # the offset moved, and with it camera time
+            self._make_room(lane, out)
+        if self._watermark_ns() > release.due_ns:
+            self._advance(out)
         return out
 
     def tick(self, now_ns: int) -> list[Decision]:
@@ -128,9 +123,10 @@ class Pairer:
         """Decide everything pending: no more frames come, or none that can be waited for."""
         out: list[Decision] = []
         self._release_all(out)
-        for lane in (self._radar, self._camera):
-            if lane.joined:
-                self._close(lane, lane.newest_ns + 1)
+        lanes = (self._radar, self._camera)
+        end_ns = max(lane.newest_ns + self._shift_ns(lane) for lane in lanes) + 1
+        for lane in lanes:
+            self._close(lane, end_ns - self._shift_ns(lane))
         return out
 
     def _refuses(self, lane: Lane, frame: Frame, out: list[Decision]) -> bool:
@@ -154,15 +150,22 @@ class Pairer:
             return "stale_epoch"
         ahead_ns = frame.stamp_ns - lane.newest_ns
         if not lane.joined:
-            other = self._camera if lane is self._radar else self._radar
-            other_ns = other.newest_ns + self._shift_ns(other) - self._shift_ns(lane)
-            near = abs(frame.stamp_ns - other_ns) <= self._idle_ns
-            return None if near or not self._jumped else "stale_epoch"
+            return None if self._may_join(lane, frame) else "stale_epoch"
         if frame.seq > lane.newest_seq and ahead_ns < -max(self._lateness_ns, CLOCK_STEP_NS):
             self._start_era(frame, lane, out)
         elif lane.left_seq is not None and frame.seq <= lane.left_seq and ahead_ns > CLOCK_STEP_NS:
             return "stale_epoch"
         return None
+
+    def _may_join(self, lane: Lane, frame: Frame) -> bool:
+        """Rule 5 for the other stream of a jump."""
+        if self._join_ahead_ns is None:
+            return True
+        other = self._other(lane)
+        lead_ns = frame.stamp_ns + self._shift_ns(lane) - other.newest_ns - self._shift_ns(other)
+        settling = other.newest_ns - other.era_start_ns <= self._idle_ns
+        most_ns = min(self._join_ahead_ns, self._idle_ns) if settling else self._idle_ns
+        return -self._idle_ns <= lead_ns <= most_ns
 
     def _admit(self, lane: Lane, frame: Frame, out: list[Decision]) -> bool:
         """Put a frame among the pending ones; True when it is the one dropped as a duplicate."""
@@ -186,18 +189,32 @@ class Pairer:
     def _start_era(self, frame: Frame, jumped: Lane | None, out: list[Decision]) -> None:
         """Decide what is pending and begin again with this frame, the first of a jump or not."""
         self._release_all(out)
+        self._join_ahead_ns = None if jumped is None else self._ahead_of_jump(jumped, frame)
         self._era += 1
         self._epoch = frame.epoch
-        self._jumped = jumped is not None
         self._refused_in_a_row = 0
         self._release.start_era(self._era)
         for lane in (self._radar, self._camera):
-            left_seq = lane.newest_seq if self._jumped and lane.joined else None
+            left_seq = lane.newest_seq if jumped is not None and lane.joined else None
             first = self._radar if frame.stream == "radar" else self._camera
             lane.start_era(frame.stamp_ns + self._shift_ns(first) - self._shift_ns(lane), left_seq)
 
-    def _shed(self, lane: Lane, out: list[Decision]) -> None:
-        """Rule 7."""
+    def _ahead_of_jump(self, jumped: Lane, frame: Frame) -> int:
+        """How far ahead of the new clock the other stream may be, not to be on the old one."""
+        other = self._other(jumped)
+        lead_ns = other.newest_ns + self._shift_ns(other)
+        lead_ns -= jumped.newest_ns + self._shift_ns(jumped)
+        half_jump_ns = (jumped.newest_ns - frame.stamp_ns) // 2
+        told_apart = other.joined and abs(lead_ns) <= half_jump_ns
+        return lead_ns + half_jump_ns if told_apart else self._idle_ns
+
+    def _other(self, lane: Lane) -> Lane:
+        return self._camera if lane is self._radar else self._radar
+
+    def _make_room(self, lane: Lane, out: list[Decision]) -> None:
+        """Rule 7; frames held for the first estimate are decided by what they tell so far."""
+        if self._release.learn_now():
+            self._advance(out)
         while len(lane.stamps) > self._max_frames or lane.size_bytes > self._max_bytes:
             self._drop(lane, lane.pop_oldest(), "overflow", out)
         self._release.due_ns = NEVER_NS
@@ -210,6 +227,17 @@ class Pairer:
     def _drop(lane: Lane, frame: Frame, reason: Reason, out: list[Decision]) -> None:
         lane.dropped[reason] += 1
         out.append(Dropped(frame, reason))
+
+    def _advance(self, out: list[Decision]) -> None:
+        """Decide all that the watermark allows."""
+        again = True
+        while again:
+            watermark_ns = (
+                self._watermark_ns()
+            )  # the offset may have moved, and with it camera time
+            self._close(self._radar, watermark_ns)
+            self._close(self._camera, watermark_ns - self._fit.offset_ns)
+            again = self._release.advance(watermark_ns, out)
 
     def _release_all(self, out: list[Decision]) -> None:
         while self._release.advance(FOREVER_NS, out):

@@ -80,12 +80,20 @@ class Release:
         else:
             return False
         end_ns = self._first_stretch_end()
-        if until_ns <= end_ns:
+        return until_ns > end_ns and self._learn_up_to(end_ns)
+
+    def learn_now(self) -> bool:
+        """Make the first estimate from what is pending, if it is still to be made and can be."""
+        if self._fit.ready or not self._radar.stamps or not self._camera.stamps:
             return False
+        return self._learn_up_to(FOREVER_NS)
+
+    def _learn_up_to(self, end_ns: int) -> bool:
+        radar, camera = self._radar.stamps, self._camera.stamps
         self._floor_ns = NEVER_NS
         self._fit.learn(
             radar[: bisect_right(radar, end_ns)],
-            camera[: bisect_right(camera, end_ns - offset_ns)],
+            camera[: bisect_right(camera, end_ns - self._fit.offset_ns)],
         )
         return True
 
