@@ -94,11 +94,17 @@ class Pairer:
         if stamp_ns > lane.regular_ns and epoch == self._epoch:
             lane.newest_ns = lane.regular_ns = stamp_ns
             lane.newest_seq = seq
-            if not lane.stamps:
-                release.due_ns = NEVER_NS
             lane.stamps.append(stamp_ns)
             lane.frames.append(frame)
             lane.size_bytes += size_bytes
+        elif (  # a little out of order: neither late nor a jump
+            lane.newest_ns >= stamp_ns >= lane.newest_ns - self._lateness_ns
+            and stamp_ns >= lane.closed_ns
+            and lane.joined
+            and epoch == self._epoch
+        ):
+            if self._admit(lane, frame, out):
+                return out
         elif self._refuses(lane, frame, out):
             return out
         self._refused_in_a_row = 0
@@ -180,7 +186,8 @@ class Pairer:
             lane.left_seq = None
         if lane.left_seq is None:
             lane.regular_ns = max(lane.newest_ns, lane.closed_ns)
-        self._release.due_ns = NEVER_NS
+        if frame.stamp_ns + self._shift_ns(lane) <= self._release.due_ns:
+            self._release.due_ns = NEVER_NS
         twin = lane.insert(frame)
         if twin is not None:
             self._drop(lane, twin, "duplicate", out)
