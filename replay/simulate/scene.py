@@ -31,7 +31,7 @@ JPEG_QUALITY = 87
 LABEL_NEAR_M, LABEL_FAR_M = 1.0, 25.0
 LABEL_SIDE_RAD = np.deg2rad(60.0)
 OBJECTS = tuple(name for name in CLASSES if name != "empty")
-_DRAW = {"pedestrian": draw_pedestrian, "cyclist": draw_cyclist, "car": draw_car}
+DRAW = {"pedestrian": draw_pedestrian, "cyclist": draw_cyclist, "car": draw_car}
 _PLATE_MARGIN = 64
 
 
@@ -116,7 +116,7 @@ class Scene:
             for actor, pose in sorted(
                 there, key=lambda ap: -float(np.hypot(ap[1].x_m, ap[1].y_m)[0])
             ):
-                _DRAW[actor.kind](picture, self._view, actor, pose)
+                DRAW[actor.kind](picture, self._view, actor, pose)
             top, left = self._camera_rng.integers(_PLATE_MARGIN, size=2)
             noisy = picture + levels[top : top + HEIGHT, left : left + WIDTH]
             yield np.clip(noisy, 0, 255, out=noisy).astype(np.uint8)

@@ -5,7 +5,7 @@ import pytest
 
 from rvsense.replay.simulate.camera import HEIGHT, WIDTH, Camera, calibration_yaml
 from rvsense.replay.simulate.draw import View
-from rvsense.replay.simulate.scene import _DRAW, Scene
+from rvsense.replay.simulate.scene import DRAW, Scene
 
 CAMERA = Camera(850.0, 850.0, 715.0, 540.0, 2.5, 0.12)
 
@@ -46,7 +46,7 @@ def test_objects_are_drawn_where_they_stand(
             continue
         empty = scene.place.backdrop.lit(scene.light)
         drawn = empty.copy()
-        _DRAW[content](drawn, View(camera, scene.light), actor, pose)
+        DRAW[content](drawn, View(camera, scene.light), actor, pose)
         changed = np.abs(drawn.astype(int) - empty).max(axis=2) > 12
         pixels_per_m = camera.fx / depth
         near = changed[
