@@ -103,7 +103,7 @@ class Requests:
                 self._reply(route, asked, dict(self._reload()))
             case op:
                 known = ", ".join(OPERATIONS)
-                raise RequestError("bad_op", f"op is {str(op)[:80]!r}; one of {known}")
+                raise RequestError("bad_op", f"op is {wire.short(op)}; one of {known}")
 
     def _classify(
         self, route: Route, asked: Any, head: dict[str, Any], payload: list[bytes]
@@ -143,24 +143,15 @@ def _split(message: list[bytes]) -> tuple[Route, list[bytes]]:
 
 def _label(head: dict[str, Any]) -> AnyFrame:
     """A label must say which frame it speaks of: `site` and `stamp_ns` have no default."""
-    return _decoded({"seq": 0, "epoch": 0} | head | {"kind": "label"}, [])
+    return wire.decode_map({"seq": 0, "epoch": 0} | head | {"kind": "label"}, [])
 
 
 def _radar(head: dict[str, Any], payload: list[bytes]) -> RadarFrame:
     """A heatmap alone needs no site and no stamp."""
     plain = {"site": "request", "seq": 0, "stamp_ns": 0, "epoch": 0}
-    frame = _decoded(plain | head | {"kind": "radar"}, payload)
+    frame = wire.decode_map(plain | head | {"kind": "radar"}, payload)
     assert isinstance(frame, RadarFrame)
     return frame
-
-
-def _decoded(head: dict[str, Any], payload: list[bytes]) -> AnyFrame:
-    """The request's keys as a frame message, so that one decoder checks everything.
-
-    Raises:
-        FrameError: as wire.decode.
-    """
-    return wire.decode([msgpack.packb(head), *payload])
 
 
 def _packed(asked: Any, values: dict[str, Any]) -> bytes:

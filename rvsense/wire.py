@@ -8,6 +8,7 @@ FrameError with a reason out of REASONS; unknown keys are ignored.
 
 import math
 import re
+import reprlib
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -113,18 +114,35 @@ def decode(
     """
     if not 1 <= len(parts) <= 2:
         raise FrameError("bad_parts", f"{len(parts)} parts; a header and a payload expected")
-    head = unpack_map(parts[0])
+    return decode_map(
+        unpack_map(parts[0]),
+        parts[1:],
+        max_chirps=max_chirps,
+        max_image_bytes=max_image_bytes,
+        max_image_pixels=max_image_pixels,
+    )
+
+
+def decode_map(
+    head: Mapping[str, Any],
+    payloads: Sequence[bytes | memoryview],
+    *,
+    max_chirps: int = 16,
+    max_image_bytes: int = 4 * 1024 * 1024,
+    max_image_pixels: int = 4096 * 4096,
+) -> AnyFrame:
+    """A header that is unpacked already, and what came behind it, as a frame; see decode."""
     if not is_current(head.get("v")):
-        raise FrameError("bad_version", f"v is {_short(head.get('v'))}; this daemon speaks 1")
+        raise FrameError("bad_version", f"v is {short(head.get('v'))}; this daemon speaks 1")
     kind = head.get("kind")
     if kind not in ("radar", "camera", "label"):
-        raise FrameError("bad_kind", f"kind is {_short(kind)}; radar, camera or label expected")
+        raise FrameError("bad_kind", f"kind is {short(kind)}; radar, camera or label expected")
     common = _common(head)
-    if len(parts) != (1 if kind == "label" else 2):
-        raise FrameError("bad_parts", f"{len(parts)} parts do not make a {kind} message")
+    if len(payloads) != (0 if kind == "label" else 1):
+        raise FrameError("bad_parts", f"a {kind} message has not {len(payloads)} payloads")
     if kind == "label":
         return LabelFrame(**common, objects=_objects(head), purpose=_purpose(head))
-    payload = parts[1]
+    payload = payloads[0]
     if kind == "camera":
         return _camera(common, head, payload, max_image_bytes, max_image_pixels)
     return _radar(common, head, payload, max_chirps)
@@ -133,10 +151,10 @@ def decode(
 def _common(head: Mapping[str, Any]) -> dict[str, Any]:
     site = head.get("site")
     if not isinstance(site, str) or not SITE.fullmatch(site):
-        raise FrameError("bad_field", f"site is {_short(site)}; 1-64 of [A-Za-z0-9_.-] expected")
+        raise FrameError("bad_field", f"site is {short(site)}; 1-64 of [A-Za-z0-9_.-] expected")
     source = head.get("source")
     if source is not None and not isinstance(source, dict):
-        raise FrameError("bad_field", f"source is {_short(source)}; a map expected")
+        raise FrameError("bad_field", f"source is {short(source)}; a map expected")
     return {
         "site": site,
         "seq": _whole(head, "seq", 0),
@@ -149,7 +167,7 @@ def _common(head: Mapping[str, Any]) -> dict[str, Any]:
 def _whole(head: Mapping[str, Any], key: str, low: int) -> int:
     value = head.get(key)
     if not isinstance(value, int) or isinstance(value, bool) or not low <= value <= INT64_MAX:
-        raise FrameError("bad_field", f"{key} is {_short(value)}; a whole number from {low}")
+        raise FrameError("bad_field", f"{key} is {short(value)}; a whole number from {low}")
     return value
 
 
@@ -158,9 +176,9 @@ def _plain(source: Mapping[str, Any]) -> dict[str, str | int | float | bool | No
     for key, value in source.items():
         # msgpack lets byte strings be keys; JSON, where results end up, does not.
         if not isinstance(key, str):
-            raise FrameError("bad_field", f"source has the key {_short(key)}; text expected")
+            raise FrameError("bad_field", f"source has the key {short(key)}; text expected")
         if not isinstance(value, str | int | float | bool | None):
-            raise FrameError("bad_field", f"source holds {_short(value)}; plain values expected")
+            raise FrameError("bad_field", f"source holds {short(value)}; plain values expected")
         if isinstance(value, float) and not math.isfinite(value):
             raise FrameError("not_finite", "source holds a number that is not finite")
     return dict(source)
@@ -172,12 +190,13 @@ def _radar(
     shape: Any = head.get("shape")
     dtype = DTYPES.get(str(head.get("dtype")))
     if dtype is None:
-        raise FrameError("bad_shape", f"dtype is {_short(head.get('dtype'))}; <f4 or <f2 expected")
+        raise FrameError("bad_shape", f"dtype is {short(head.get('dtype'))}; <f4 or <f2 expected")
     if not _is_shape(shape, 4) or shape[1:] != [CELLS, CELLS, 2] or shape[0] > max_chirps:
         wanted = f"[1..{max_chirps}, {CELLS}, {CELLS}, 2]"
-        raise FrameError("bad_shape", f"shape is {_short(shape)}; {wanted} expected")
+        raise FrameError("bad_shape", f"shape is {short(shape)}; {wanted} expected")
     _check_size(payload, shape, dtype.itemsize)
-    heatmap = np.frombuffer(payload, dtype=dtype).reshape(shape)
+    # Many hold this array and none may change it, though ZeroMQ's buffer would let them.
+    heatmap = np.frombuffer(memoryview(payload).toreadonly(), dtype=dtype).reshape(shape)
     # One pass without a temporary array: a NaN or an infinity survives a sum in float64.
     with np.errstate(invalid="ignore"):
         total = heatmap.sum(dtype=np.float64)
@@ -202,9 +221,9 @@ def _camera(
             raise FrameError("bad_shape", "codec says jpeg, the payload does not start like one")
         return CameraFrame(**common, codec="jpeg", image=bytes(payload))
     if codec != "rgb8":
-        raise FrameError("bad_shape", f"codec is {_short(codec)}; jpeg or rgb8 expected")
+        raise FrameError("bad_shape", f"codec is {short(codec)}; jpeg or rgb8 expected")
     if not _is_shape(shape, 3) or shape[2] != 3:
-        raise FrameError("bad_shape", f"shape is {_short(shape)}; [height, width, 3] expected")
+        raise FrameError("bad_shape", f"shape is {short(shape)}; [height, width, 3] expected")
     if shape[0] * shape[1] > max_pixels:
         raise FrameError("too_large", f"{shape[0]}x{shape[1]} pixels; at most {max_pixels}")
     _check_size(payload, shape, 1)
@@ -228,16 +247,16 @@ def _check_size(payload: bytes | memoryview, shape: Sequence[int], itemsize: int
 def _objects(head: Mapping[str, Any]) -> tuple[SceneObject, ...]:
     items = head.get("objects")
     if not isinstance(items, list):
-        raise FrameError("bad_field", f"objects is {_short(items)}; a list expected")
+        raise FrameError("bad_field", f"objects is {short(items)}; a list expected")
     return tuple(_object(item) for item in items)
 
 
 def _object(item: Any) -> SceneObject:
     if not isinstance(item, dict) or item.get("class") not in OBJECT_CLASSES:
-        raise FrameError("bad_field", f"object {_short(item)}; class must be {OBJECT_CLASSES}")
+        raise FrameError("bad_field", f"object {short(item)}; class must be {OBJECT_CLASSES}")
     where: list[Any] = [item.get("range_m"), item.get("azimuth_rad")]
     if not all(isinstance(x, int | float) and not isinstance(x, bool) for x in where):
-        raise FrameError("bad_field", f"object {_short(item)}; range_m and azimuth_rad expected")
+        raise FrameError("bad_field", f"object {short(item)}; range_m and azimuth_rad expected")
     if not all(math.isfinite(x) for x in where):
         raise FrameError("not_finite", "an object's position is not finite")
     return SceneObject(item["class"], float(where[0]), float(where[1]))
@@ -246,7 +265,7 @@ def _object(item: Any) -> SceneObject:
 def _purpose(head: Mapping[str, Any]) -> Any:
     purpose = head.get("purpose", "train")
     if purpose not in ("train", "score"):
-        raise FrameError("bad_field", f"purpose is {_short(purpose)}; train or score expected")
+        raise FrameError("bad_field", f"purpose is {short(purpose)}; train or score expected")
     return purpose
 
 
@@ -254,6 +273,7 @@ def _object_map(item: SceneObject) -> dict[str, Any]:
     return {"class": item.label, "range_m": item.range_m, "azimuth_rad": item.azimuth_rad}
 
 
-def _short(value: Any) -> str:
-    text = repr(value)
+def short(value: Any) -> str:
+    """A value as a message quotes it: a few words, however long or deeply nested it is."""
+    text = reprlib.repr(value)
     return text if len(text) <= 80 else text[:77] + "..."

@@ -1,0 +1,59 @@
+"""One thread, and samples of every message."""
+
+from collections.abc import Callable
+from typing import Any
+
+import msgpack
+import pytest
+import torch
+
+from rvsense.results import ModelName, Result
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _one_thread() -> None:
+    """More threads only fight over two cores."""
+    torch.set_num_threads(1)
+
+
+@pytest.fixture
+def make_result() -> Callable[..., Result]:
+    """`make_result(**changes)`: an answer as it goes out."""
+
+    def make(**changes: Any) -> Result:
+        values: dict[str, Any] = {
+            "site": "east",
+            "seq": 7,
+            "stamp_ns": 1_000_000_007,
+            "epoch": 1,
+            "source": {"sequence": "2019_04_09"},
+            "label": "car",
+            "probs": {"empty": 0.125, "pedestrian": 0.125, "cyclist": 0.25, "car": 0.5},
+            "abstain": None,
+            "ood_score": 0.75,
+            "model": ModelName("step-00000100-abcdef01", 100, "ab" * 4, 5),
+            "received_ns": 10,
+            "published_ns": 20,
+            "result_seq": 3,
+        }
+        return Result(**(values | changes))
+
+    return make
+
+
+@pytest.fixture
+def header() -> Callable[..., bytes]:
+    """`header(kind, **changes)`: the map of a valid message, changed; `...` removes a key."""
+    own: dict[str, dict[str, Any]] = {
+        "radar": {"shape": [1, 128, 128, 2], "dtype": "<f4"},
+        "camera": {"codec": "jpeg"},
+        "label": {"objects": []},
+    }
+
+    def make(kind: str, /, **changes: Any) -> bytes:
+        values = {"v": 1, "kind": kind, "site": "east", "seq": 1, "stamp_ns": 2, "epoch": 0}
+        values |= own.get(kind, {}) | changes
+        kept = {key: value for key, value in values.items() if value is not ...}
+        return bytes(msgpack.packb(kept))
+
+    return make
