@@ -47,8 +47,8 @@ def uniformity(q: Tensor) -> float:
 
 
 def collapse(q: Tensor) -> float:
-    """Mean deviation of unit queries by dimension, times √D: 1 healthy, 0 collapsed."""
-    return float(q.std(dim=0, correction=0).mean() * math.sqrt(q.shape[1]))
+    """Mean deviation of unit (n, D) queries by dimension: about 1/√D healthy, 0 collapsed."""
+    return float(q.std(dim=0, correction=0).mean())
 
 
 def rank_me(features: Tensor) -> float:

@@ -28,11 +28,11 @@ class Figures:
             "negatives": negatives,
             "mi_bound": diagnostics.mi_bound(outcome.loss, negatives),
             "mi_ceiling": diagnostics.mi_ceiling(negatives),
-            "instance_top1": diagnostics.instance_accuracy(logits, 1),
-            "instance_top5": diagnostics.instance_accuracy(logits, 5),
+            "top1": diagnostics.instance_accuracy(logits, 1),
+            "top5": diagnostics.instance_accuracy(logits, 5),
             # For unit vectors |q - k|² = 2 - 2 q·k, and column 0 holds q·k / τ.
             "alignment": 2 - 2 * float(logits[:, 0].mean()) * trainer.learning.temperature,
-            "query_spread": diagnostics.collapse(q),
+            "query_std": diagnostics.collapse(q),
         }
         if trainer.counters.step % SLOW_EVERY_STEPS == 1:
             news["uniformity"] = diagnostics.uniformity(q)

@@ -89,14 +89,14 @@ def _measure(trainer: Trainer, head: HeadFit | None) -> dict[str, float | None]:
         "head_accuracy": None if head is None else head.accuracy,
         "ece": None if head is None else head.ece,
         "retrieval": None,
-        "rank_me": None,
-        "near_duplicate_share": _near_duplicates(trainer),
+        "rankme": None,
+        "near_duplicates": _near_duplicates(trainer),
     }
     if trainer.ring.fill >= 2:
         inputs = trainer.ring.take("input")
         keys = trainer.scale.unit(trainer.ring.take("key"))
         measured["retrieval"] = diagnostics.retrieval(trainer.queries(inputs), keys, _near(trainer))
-        measured["rank_me"] = diagnostics.rank_me(trainer.features(inputs))
+        measured["rankme"] = diagnostics.rank_me(trainer.features(inputs))
     return measured
 
 

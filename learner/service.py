@@ -18,7 +18,7 @@ from typing import Any
 
 from rvsense import atomic, link, published
 from rvsense.errors import FrameError, ModelError, RvsenseError
-from rvsense.learner import checkpoint, publication, schedule, state
+from rvsense.learner import checkpoint, memory, publication, schedule, state
 from rvsense.learner.figures import Figures
 from rvsense.learner.pacing import Pacing
 from rvsense.learner.teacher import tensors_sha256
@@ -55,9 +55,10 @@ class Service:
         self._published_step = self._published_labels = 0
         self._early: list[list[Any]] = []
         self._figures_at = self._checkpoint_at = clock()
-        self._steps_at_figures = 0
+        self._encode_ms: float | None = None
         self._saved_state: tuple[int, ...] = ()
         self._restored = self._restore()
+        self._steps_at_figures = trainer.counters.step
 
     @property
     def greeted(self) -> bool:
@@ -154,7 +155,9 @@ class Service:
         where = {key: values.get(key) for key in ("site", "epoch", "stamp_ns")}
         try:
             if op == "pair":
+                start = self._clock()
                 self.trainer.ingest(link.unpack_pair(values, payloads))
+                self._encode_ms = 1000 * (self._clock() - start)
                 if self._pacing is not None:
                     self._pacing.pair_taken(ready=self.trainer.ready)
             else:
@@ -314,6 +317,9 @@ class Service:
             "labels": len(trainer.labels),
             "learning_rate": trainer.learning_rate,
             "steps_per_s": steps / seconds,
+            "encode_ms": self._encode_ms,
+            "rss_bytes": memory.resident_bytes(),
+            "device_bytes": memory.device_bytes(trainer.device),
             "published_step": self._published_step,
             "teacher_weights": trainer.teacher.weights,
         }

@@ -49,7 +49,7 @@ def test_alignment_and_uniformity() -> None:
 def test_collapse_and_rank() -> None:
     """Spread and rank are full for random features, none for copies of one."""
     q = units(400, 16)
-    assert diagnostics.collapse(q) == pytest.approx(1, abs=0.05)
+    assert diagnostics.collapse(q) == pytest.approx(1 / math.sqrt(16), rel=0.05)
     assert diagnostics.collapse(q[:1].expand(9, 16)) == pytest.approx(0, abs=1e-6)
     assert diagnostics.rank_me(torch.eye(12)) == pytest.approx(12, rel=1e-6)
     assert diagnostics.rank_me(q[:1].expand(9, 16)) == pytest.approx(1, abs=1e-3)
