@@ -21,6 +21,8 @@ from rvsense.learner.service import Service
 from rvsense.learner.trainer import Trainer
 
 LINGER_MS = 1000
+BURST_MESSAGES = 16
+"""Messages taken between two steps at most: many sites must not starve training."""
 
 
 def build_trainer(learning: Learning, seed: int) -> Trainer:
@@ -75,7 +77,9 @@ def _serve(socket: Any, trainer: Trainer, state_dir: Path, must_stop: Any) -> No
             service.stop()
             break
         wait_ms = 0 if service.wants_step else int(1000 * service.seconds_to_tick())
-        while socket.poll(wait_ms) and not service.stopped and not must_stop():
+        for _ in range(BURST_MESSAGES):
+            if service.stopped or must_stop() or not socket.poll(wait_ms):
+                break
             identity, *parts = socket.recv_multipart()
             op, values, payloads = link.unpack(parts)
             if op == "hello":

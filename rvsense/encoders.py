@@ -1,7 +1,7 @@
 """The radar encoders f_θ: what the learner trains and the daemon serves.
 
 `residual` is small and made for the radar's geometry: the 8 virtual antennas of CRUW resolve
-about 18 of the 128 azimuth columns, so columns are averaged in pairs before the first
+no finer than 18 of the 128 azimuth columns, so columns are averaged by four before the first
 convolution, while range, resolved to 1.5 rows, is kept. `vgg16` is the paper's.
 Feature maps stay reachable for answers in space.
 """
@@ -106,7 +106,7 @@ class ResidualEncoder(RadarEncoder):
         w = spec.width
         super().__init__(spec, feature_dim=8 * w)
         self.stem = nn.Sequential(
-            nn.AvgPool2d((1, 2)),
+            nn.AvgPool2d((1, 4)),
             nn.Conv2d(len(spec.channels), w, 5, 2, 2, bias=False),
             nn.BatchNorm2d(w),
             nn.ReLU(),
@@ -120,7 +120,7 @@ class ResidualEncoder(RadarEncoder):
         self.projection = nn.Linear(self.feature_dim, spec.key_dim)
 
     def feature_map(self, x: Tensor) -> Tensor:
-        """(n, C, 128, 128) to (n, 4 width, 16, 8)."""
+        """(n, C, 128, 128) to (n, 4 width, 16, 4)."""
         y: Tensor = self.stages(self.stem(x.contiguous(memory_format=torch.channels_last)))
         return y
 
