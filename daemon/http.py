@@ -36,14 +36,18 @@ Route = Callable[[str], Response]
 """Makes the answer to one path from the request's Accept header, in a thread of its own."""
 
 
-def json_response(value: Any, status: int = HTTPStatus.OK) -> Response:
+def json_line(value: Any, indent: int | None = None) -> str:
     """A value as JSON text; NaN and infinity, which JSON has not, become null."""
     try:
-        text = json.dumps(value, indent=2, allow_nan=False)
+        return json.dumps(value, indent=indent, allow_nan=False)
     except ValueError:
         finite = json.loads(json.dumps(value), parse_constant=lambda _: None)
-        text = json.dumps(finite, indent=2)
-    return Response(text.encode() + b"\n", "application/json", status)
+        return json.dumps(finite, indent=indent)
+
+
+def json_response(value: Any, status: int = HTTPStatus.OK) -> Response:
+    """A page of JSON."""
+    return Response(json_line(value, 2).encode() + b"\n", "application/json", status)
 
 
 class HttpServer:

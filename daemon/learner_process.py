@@ -21,6 +21,10 @@ from rvsense import link
 from rvsense.config import Learning
 from rvsense.daemon.backoff import Backoff
 from rvsense.daemon.outbox import Outbox
+from rvsense.errors import ConfigError, UsageError
+
+HOPELESS = (UsageError.status, ConfigError.status)
+"""Exit statuses that starting again does not mend."""
 
 
 @dataclass(slots=True)
@@ -36,6 +40,7 @@ class LearnerState:
     drained: dict[str, Any] | None = None
     stopped: bool = False
     exit_status: int | None = None
+    hopeless: bool = False
 
 
 class LearnerProcess:
@@ -58,7 +63,7 @@ class LearnerProcess:
         endpoint: str | None = None,
     ) -> None:
         self.state = LearnerState()
-        self.outbox = Outbox(most=learning.backlog_pairs)
+        self.outbox = Outbox(most=learning.backlog_pairs, lossless=lockstep)
         self._learning, self._seed, self._state_dir = learning, seed, state_dir
         self._lockstep = lockstep
         self._remote = endpoint is not None
@@ -158,11 +163,12 @@ class LearnerProcess:
     def _ended(self, now: float) -> None:
         assert self._process is not None
         self.state.exit_status = self._process.returncode
+        self.state.hopeless = self._process.returncode in HOPELESS
         self._process = None
         self.state.up = False
         self._disconnect()
         self.outbox.lost()
-        if self._stopping:
+        if self._stopping or self.state.hopeless:
             return
         delay_s = self._backoff.delay_s(now - self._started_at)
         self._start_at = now + delay_s

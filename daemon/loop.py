@@ -19,11 +19,11 @@ from rvsense.daemon.ending import Do, Ending, Facts, Phase
 from rvsense.daemon.inference import Answered
 from rvsense.daemon.learner_events import LearnerEvents
 from rvsense.daemon.parts import Parts
-from rvsense.daemon.player_process import PlayerProcess
+from rvsense.daemon.player_process import PlayerError, PlayerProcess
 from rvsense.daemon.reload import Reloader
 from rvsense.daemon.requests import Requests
 from rvsense.daemon.status import describe
-from rvsense.errors import FrameError, RvsenseError
+from rvsense.errors import FrameError
 from rvsense.frames import AnyFrame
 from rvsense.logs import RepeatLimiter
 
@@ -91,6 +91,9 @@ class Loop:
             self._ticked_at = now
             if not parts.lockstep:
                 parts.hands.carry_out(parts.core.tick(time.monotonic_ns()))
+        learner = parts.learner
+        if learner is not None and learner.state.hopeless:
+            self._fail(learner.state.exit_status or 1)
         if not self.stopping:
             self._advance_ending(now)
 
@@ -199,10 +202,10 @@ class Loop:
             return
         parts, learner = self._parts, self._parts.learner
         try:
-            sent = self._player.sent
-        except RvsenseError as error:
-            self._log.error("replay_failed", error=str(error))
-            self.exit_status, self.stopping = 1, True
+            sent = self._player.poll()
+        except PlayerError as error:
+            self._log.error("replay_failed", status=error.status)
+            self._fail(error.status)
             return
         facts = Facts(
             now_s=now,
@@ -222,6 +225,9 @@ class Loop:
                     learner.drain()
                 case Do.REPORT:
                     self._ended()
+
+    def _fail(self, status: int) -> None:
+        self.exit_status, self.stopping = status, True
 
     def _ended(self) -> None:
         assert self.ending is not None

@@ -3,7 +3,9 @@
 Rules:
 1. At most `window` messages are on their way: sent, and not yet taken by the learner.
 2. At most `most` messages wait behind them. A pair too many pushes out the oldest waiting pair
-   (`learner_backlog`); labels are few and dear, so they are never pushed out by pairs.
+   (`learner_backlog`); labels are few and dear, so they are never pushed out by pairs. A
+   `lossless` outbox pushes nothing out: its owner stops intake while it is `full`, and what one
+   message still brings in is bounded by what may wait for its partner.
 3. A learner that is gone takes with it what was on its way (`learner_lost`).
 """
 
@@ -19,6 +21,7 @@ class Outbox:
     """Bounded, ordered, with its losses counted by reason."""
 
     most: int
+    lossless: bool = False
     window: int = 8
     dropped: dict[str, int] = field(
         default_factory=lambda: {"learner_backlog": 0, "learner_lost": 0}
@@ -31,7 +34,7 @@ class Outbox:
     def put(self, what: What, message: Any) -> None:
         """Queue a message."""
         self._waiting.append((what, message))
-        if len(self._waiting) > self.most:
+        if len(self._waiting) > self.most and not self.lossless:
             self._push_out()
 
     def next(self) -> Any | None:

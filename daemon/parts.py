@@ -29,6 +29,7 @@ from rvsense.daemon.scoring import Score
 from rvsense.daemon.sockets import Bell, bind
 from rvsense.daemon.tally import Tally
 from rvsense.errors import ConfigError
+from rvsense.model import ServableModel
 
 
 @dataclass(slots=True)
@@ -63,11 +64,22 @@ class Parts:
     refused: Counter[str] = field(default_factory=Counter)
 
     def start(self) -> None:
-        """Start the threads and the learner."""
+        """Start the threads and the learner; tell of the model that serves already."""
+        if self.keeper.serving is not None:
+            self.announce(self.keeper.serving)
         self.inference.start()
         self.keeper.start()
         if self.learner is not None:
             self.learner.start()
+
+    def announce(self, model: ServableModel) -> None:
+        """Tell subscribers and metrics which model answers."""
+        published = model.published
+        self.metrics.model_restored(published.step, published.manifest["created_ns"] / 1e9)
+        self.publisher.announce(
+            "model",
+            {"id": published.id, "step": published.step, "sha256": published.sha256},
+        )
 
     def close(self) -> None:
         """End threads and processes, then close every socket."""

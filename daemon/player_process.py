@@ -1,6 +1,7 @@
 """The player of `--replay`: a process of its own that sends through the real intake socket."""
 
 import json
+import os
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -8,6 +9,14 @@ from pathlib import Path
 from typing import Any
 
 from rvsense.errors import RvsenseError
+
+
+class PlayerError(RvsenseError):
+    """The player failed; the daemon ends with its status."""
+
+    def __init__(self, status: int) -> None:
+        super().__init__(f"the replay ended with status {status}")
+        self.status = status if status > 0 else RvsenseError.status
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +37,7 @@ class PlayerProcess:
         command = [sys.executable, "-m", "rvsense", "replay", str(replay.path), "--to", endpoint]
         command += ["--speed", "max" if replay.speed is None else f"{replay.speed:g}"]
         command += ["--labels", str(replay.labels), "--score", "--seed", str(seed), "--json"]
+        command += ["--until-pid", str(os.getpid())]
         command += ["--loop"] if replay.loop else []
         # A session of its own: Ctrl-C reaches the daemon alone, which ends the player in turn.
         self._process = subprocess.Popen(
@@ -37,23 +47,22 @@ class PlayerProcess:
 
     @property
     def report(self) -> dict[str, Any] | None:
-        """What the player sent and what it could not read; None while it still runs.
+        """What the player sent and what it could not read; None while it still runs."""
+        return self._report
+
+    def poll(self) -> int | None:
+        """Messages sent altogether once the player has ended; None while it still runs.
 
         Raises:
-            RvsenseError: when it ended without a report; its own message stands above.
+            PlayerError: when it ended without a report; its own message stands above.
         """
         if self._report is None and self._process.poll() is not None:
             assert self._process.stdout is not None
             lines = self._process.stdout.read().splitlines()
             if self._process.returncode != 0 or not lines:
-                raise RvsenseError(f"the replay ended with status {self._process.returncode}")
+                raise PlayerError(self._process.returncode)
             self._report = json.loads(lines[-1])
-        return self._report
-
-    @property
-    def sent(self) -> int | None:
-        """Messages sent altogether, once the player has ended."""
-        return None if self.report is None else sum(self.report["sent"].values())
+        return None if self._report is None else sum(self._report["sent"].values())
 
     def stop(self) -> None:
         """End the player; nothing more comes in."""

@@ -6,16 +6,13 @@ player.
 """
 
 import fcntl
-import json
 import os
-import signal
 import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from types import FrameType
 from typing import TextIO, cast
 
 import structlog
@@ -23,11 +20,12 @@ import torch
 
 from rvsense import atomic, logs, state
 from rvsense.config import Config
-from rvsense.daemon.http import HttpServer
+from rvsense.daemon.http import HttpServer, json_line
 from rvsense.daemon.live import Terminal, closing_lines
 from rvsense.daemon.loop import Loop
 from rvsense.daemon.parts import Parts, build
 from rvsense.daemon.player_process import PlayerProcess, Replay
+from rvsense.daemon.signals import Signals
 from rvsense.daemon.watch import Housekeeping, Watch
 from rvsense.errors import ConfigError
 
@@ -52,6 +50,8 @@ def run(
     logs.configure(config.log_level, cast(TextIO, terminal))
     torch.set_num_threads(config.serving.threads)
     with ExitStack() as stack:
+        signals = Signals()
+        stack.callback(signals.restore)
         state_dir = state.prepare(state.state_dir(config))
         stack.enter_context(_locked(state_dir))
         atomic.remove_leftovers(state_dir / "models")
@@ -66,47 +66,57 @@ def run(
             reload=reload,
         )
         stack.callback(parts.close)
-        return _serve(parts, replay, terminal)
+        return _serve(parts, replay, signals, terminal)
 
 
-def _serve(parts: Parts, replay: Replay | None, terminal: Terminal) -> int:
-    log = structlog.get_logger()
+def _serve(parts: Parts, replay: Replay | None, signals: Signals, terminal: Terminal) -> int:
+    """Start, turn until told to stop, end in order; returns the exit status."""
     loop = Loop(parts, exit_at_end=replay is not None and replay.exit_at_end)
+    signals.wake_with(loop.wake)
     watch = Watch(parts, loop)
     keeping = Housekeeping(parts, loop, watch, terminal)
+    with ExitStack() as stack:
+        _open_http(parts, watch, stack)
+        parts.start()
+        if replay is not None:
+            player = PlayerProcess(replay, parts.endpoints["intake"], parts.config.seed)
+            stack.callback(player.stop)
+            loop.watch_player(player)
+        _say_ready(parts)
+        signals.act(loop)
+        while not loop.stopping:
+            loop.turn()
+            keeping.turn(time.monotonic())
+            signals.act(loop)
+        parts.notifier.stopping("stopping")
+        if replay is not None:
+            player.stop()
+        _stop(parts, loop)
+    terminal.end()
+    status = loop.status()
+    # A person gets a few lines; a program that reads our output gets everything.
+    print(closing_lines(status) if sys.stdout.isatty() else json_line(status), flush=True)
+    return loop.exit_status
+
+
+def _open_http(parts: Parts, watch: Watch, stack: ExitStack) -> None:
+    log = structlog.get_logger()
     server = HttpServer(
         parts.config.endpoints.http,
         watch.routes(),
         lambda path, error: log.error("http_failed", path=path, error=repr(error)),
     )
     parts.endpoints["http"] = server.address
-    player = None
-    with _signals(loop) as signals:
-        try:
-            parts.start()
-            server.start()
-            if replay is not None:
-                player = PlayerProcess(replay, parts.endpoints["intake"], parts.config.seed)
-                loop.watch_player(player)
-            log.info("ready", pid=os.getpid(), lockstep=parts.lockstep, **parts.endpoints)
-            parts.notifier.ready("taking frames in")
-            while not loop.stopping:
-                loop.turn()
-                keeping.turn(time.monotonic())
-                signals.act()
-            parts.notifier.stopping("stopping")
-            if player is not None:
-                player.stop()
-            _stop(parts, loop)
-            terminal.end()
-            status = loop.status()
-            # A person gets a few lines; a program that reads our output gets everything.
-            print(closing_lines(status) if sys.stdout.isatty() else json.dumps(status), flush=True)
-        finally:
-            if player is not None:
-                player.stop()
-            server.close()
-    return loop.exit_status
+    server.start()
+    stack.callback(server.close)
+
+
+def _say_ready(parts: Parts) -> None:
+    parts.metrics.reloaded(ok=True, now_s=time.time())
+    structlog.get_logger().info(
+        "ready", pid=os.getpid(), lockstep=parts.lockstep, **parts.endpoints
+    )
+    parts.notifier.ready("taking frames in")
 
 
 def _stop(parts: Parts, loop: Loop) -> None:
@@ -118,42 +128,6 @@ def _stop(parts: Parts, loop: Loop) -> None:
     until = time.monotonic() + STOP_WITHIN_S
     while not parts.learner.ended and time.monotonic() < until:
         loop.turn(timeout_ms=20)
-
-
-class _Signals:
-    """Notes signals when they come and acts on them between two turns."""
-
-    def __init__(self, loop: Loop) -> None:
-        self._loop = loop
-        self._hangup = False
-
-    def __call__(self, number: int, _frame: FrameType | None) -> None:
-        if number == signal.SIGHUP:
-            self._hangup = True
-        else:
-            self._loop.stopping = True
-        self._loop.wake()
-
-    def act(self) -> None:
-        """Reload where SIGHUP asked for it; a bad configuration was logged and keeps the old."""
-        if self._hangup:
-            self._hangup = False
-            try:
-                self._loop.reload()
-            except ConfigError:
-                return
-
-
-@contextmanager
-def _signals(loop: Loop) -> Iterator[_Signals]:
-    handler = _Signals(loop)
-    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-    before = {number: signal.signal(number, handler) for number in numbers}
-    try:
-        yield handler
-    finally:
-        for number, old in before.items():
-            signal.signal(number, old)
 
 
 @contextmanager

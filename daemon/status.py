@@ -36,7 +36,7 @@ def describe(parts: Parts, *, waiting: int, replay: Mapping[str, Any] | None) ->
         "labels": {
             "taught": parts.tally.taught,
             "examined": parts.tally.examined,
-            "without_frame": sum(site.desk.expired for site in parts.core.sites.values()),
+            "without_frame": sum(site.desk.expired for site in list(parts.core.sites.values())),
         },
         "score": {
             "scored": parts.score.scored,
@@ -54,12 +54,12 @@ def _pairing(parts: Parts) -> dict[str, Any]:
     sites = {
         name: site.pairer.ledger().as_dict()
         | {"offset_ns": site.pairer.offset_ns, "tolerance_ns": site.pairer.tolerance_ns}
-        for name, site in parts.core.sites.items()
+        for name, site in list(parts.core.sites.items())
     }
     return {
         "pairs": parts.tally.pairs,
         "pair_log_sha256": parts.tally.pair_log_sha256,
-        "thinned": sum(site.thinned for site in parts.core.sites.values()),
+        "thinned": sum(site.thinned for site in list(parts.core.sites.values())),
         "skew_p50_ms": percentile(parts.tally.skew_ms, 0.5),
         "sites": sites,
     }

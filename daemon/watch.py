@@ -87,7 +87,9 @@ class Housekeeping:
         self._next_s = now + EVERY_S
         self._watch.look()
         self._gauges()
-        line = live_line(self._loop.status())
+        status = self._loop.status()
+        self._parts.publisher.announce("status", status)
+        line = live_line(status)
         self._terminal.show(line)
         self._parts.notifier.status(line)
         interval_s = self._parts.notifier.watchdog_interval_s

@@ -113,6 +113,7 @@ def _replay(commands: Any) -> None:
     parser.add_argument("--score", action="store_true", help="send the other annotations as truth")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--json", action="store_true", help="end with a report as one JSON line")
+    parser.add_argument("--until-pid", type=int, metavar="PID", help="stop when this has gone")
     parser.set_defaults(run=_run_replay)
 
 
@@ -129,6 +130,7 @@ def _run_replay(options: argparse.Namespace) -> int:
             score=options.score,
             seed=options.seed,
             json=options.json,
+            until_pid=options.until_pid,
         )
     )
 
