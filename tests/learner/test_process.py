@@ -26,10 +26,10 @@ PATIENCE_MS = 60_000
 class Peer:
     """A learner process and the daemon's end of its link."""
 
-    def __init__(self, learning: Learning, state_dir: Path, socket_dir: Path) -> None:
+    def __init__(self, learning: Learning, state_dir: Path, socket_dir: Path, parent: int) -> None:
         endpoint = f"ipc://{socket_dir}/learner"
         command = [sys.executable, "-m", "rvsense.learner", "--endpoint", endpoint]
-        command += ["--state-dir", str(state_dir), "--parent", str(os.getpid())]
+        command += ["--state-dir", str(state_dir), "--parent", str(parent)]
         command += ["--config-json", settings_json(learning, 7)]
         environment = os.environ | {"OMP_NUM_THREADS": "1"}
         self.process = subprocess.Popen(command, env=environment, stderr=subprocess.PIPE)
@@ -52,10 +52,10 @@ class Peer:
 
 
 @contextmanager
-def learner(learning: Learning, state_dir: Path) -> Iterator[Peer]:
+def learner(learning: Learning, state_dir: Path, parent: int | None = None) -> Iterator[Peer]:
     """A learner that is gone afterwards, whatever happens."""
     with tempfile.TemporaryDirectory() as socket_dir:  # short: ipc paths end at 107 bytes
-        peer = Peer(learning, state_dir, Path(socket_dir))
+        peer = Peer(learning, state_dir, Path(socket_dir), parent or os.getpid())
         try:
             yield peer
         finally:
@@ -152,6 +152,13 @@ def test_sigterm_saves_and_exits(
         ready = peer.until("ready")
         assert (ready["restored"], ready["step"]) == (True, step)
         assert step > 0
+
+
+def test_orphan_saves_and_ends(quick: Learning, tmp_path: Path) -> None:
+    """A learner whose daemon is gone does not stay behind: a checkpoint, then status 0."""
+    with learner(quick, tmp_path, parent=2**22 + 1) as peer:  # above any process number
+        assert peer.process.wait(30) == 0
+    assert len(list((tmp_path / "checkpoints").glob("checkpoint-*"))) == 1
 
 
 def test_bad_settings_exit_78(tmp_path: Path, settings: Learning) -> None:
