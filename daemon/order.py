@@ -3,7 +3,7 @@
 Rules:
 1. A frame whose `seq` is the one expected leaves at once, with whatever waits right behind it.
 2. A frame that leaves a gap waits for the missing ones, at most `wait_ns` (by `tick`) or
-   `most` frames; then the gaps are given up and all that waits leaves in order.
+   `most` frames; then gaps are given up, the first one first and no more than it takes.
 3. A frame whose turn is over, or that waits already, is refused: `late` or `duplicate`.
 4. A higher epoch, or a `seq` far behind the expected one, is a source that started again: what
    waits leaves first, and counting starts there. A frame of an older epoch is `late`.
@@ -58,24 +58,24 @@ class Reorder:
         self._late_run = 0
         self._waiting[frame.seq] = Arrival(frame, now_ns)
         leaving += self._contiguous()
-        if len(self._waiting) > self.most:
-            leaving += self.flush()
+        while len(self._waiting) > self.most:
+            leaving += self._give_up_first_gap()
         return leaving, None
 
     def tick(self, now_ns: int) -> list[Arrival]:
         """Frames that have waited long enough for a missing one."""
-        if not self._waiting:
-            return []
-        oldest_ns = min(arrival.received_ns for arrival in self._waiting.values())
-        return self.flush() if now_ns - oldest_ns >= self.wait_ns else []
+        leaving: list[Arrival] = []
+        long_ago_ns = now_ns - self.wait_ns
+        while any(arrival.received_ns <= long_ago_ns for arrival in self._waiting.values()):
+            leaving += self._give_up_first_gap()
+        return leaving
 
     def flush(self) -> list[Arrival]:
         """All that waits, in order; the gaps before them are given up."""
-        frames = [self._waiting[seq] for seq in sorted(self._waiting)]
-        self._waiting.clear()
-        if frames:
-            self._expected = frames[-1].frame.seq + 1
-        return frames
+        leaving: list[Arrival] = []
+        while self._waiting:
+            leaving += self._give_up_first_gap()
+        return leaving
 
     def __len__(self) -> int:
         return len(self._waiting)
@@ -90,6 +90,10 @@ class Reorder:
         follows = self._late == (frame.epoch, frame.seq - 1)
         self._late_run = self._late_run + 1 if follows and self._late_run else 1
         self._late = (frame.epoch, frame.seq)
+
+    def _give_up_first_gap(self) -> list[Arrival]:
+        self._expected = min(self._waiting)
+        return self._contiguous()
 
     def _contiguous(self) -> list[Arrival]:
         frames = []
