@@ -7,7 +7,7 @@ BIN    := $(VENV)/bin
 .PHONY: demo test lint types install bench clean
 
 demo: install
-	@[ -e $(DATA) ] || $(BIN)/rvsense simulate $(DATA)
+	@[ -e $(DATA)/sequences ] || $(BIN)/rvsense simulate $(DATA)
 	@$(BIN)/rvsense daemon --replay $(DATA)/
 
 test: lint types

@@ -29,6 +29,7 @@ from rvsense.daemon.scoring import Score
 from rvsense.daemon.sockets import Bell, bind
 from rvsense.daemon.tally import Tally
 from rvsense.errors import ConfigError
+from rvsense.machine import pick_device, preset_name, teacher_file
 from rvsense.model import ServableModel
 
 
@@ -110,7 +111,8 @@ def build(
         ConfigError: a device, a port or a file that the configuration asks for is not there.
     """
     device = pick_device(config.serving.device, "serving.device")
-    pick_device(config.learning.device, "learning.device")
+    if learn and learner_endpoint is None:
+        _preflight(config)
     context = zmq.Context()
     try:
         intake, results, requests, endpoints = _sockets(context, config)
@@ -179,16 +181,10 @@ def build(
     )
 
 
-def pick_device(name: str, key: str) -> torch.device:
-    """The device that a setting names.
-
-    Raises:
-        ConfigError: when CUDA is asked for and is not there.
-    """
-    cuda = torch.cuda.is_available()
-    if name == "cuda" and not cuda:
-        raise ConfigError(f"{key} = cuda, but torch sees no CUDA device; use auto or cpu")
-    return torch.device("cuda" if cuda and name != "cpu" else "cpu")
+def _preflight(config: Config) -> None:
+    """Look for what the learner will need, so that a lack is said before it is spawned."""
+    device = pick_device(config.learning.device, "learning.device")
+    teacher_file(preset_name(config.learning, device), config.learning.teacher_weights)
 
 
 def _sockets(

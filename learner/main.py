@@ -19,6 +19,7 @@ from rvsense.errors import ConfigError, RvsenseError
 from rvsense.learner import presets
 from rvsense.learner.service import Service
 from rvsense.learner.trainer import Trainer
+from rvsense.machine import pick_device, preset_name
 
 LINGER_MS = 1000
 BURST_MESSAGES = 16
@@ -31,8 +32,8 @@ def build_trainer(learning: Learning, seed: int) -> Trainer:
     Raises:
         ConfigError: for missing weights, or CUDA where there is none.
     """
-    device = presets.device_of(learning)
-    preset = presets.preset_of(learning, device)
+    device = pick_device(learning.device, "learning.device")
+    preset = presets.PRESETS[preset_name(learning, device)]
     teacher = preset.teacher(learning.teacher_weights, device)
     encoder = presets.initial_encoder(preset, teacher, seed=seed, weights=learning.teacher_weights)
     return Trainer(learning, preset, teacher, encoder, seed=seed, device=device)

@@ -2,22 +2,19 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 
 import torch
 
-from rvsense.config import Learning
 from rvsense.encoders import EncoderSpec, RadarEncoder, build_encoder
 from rvsense.errors import ConfigError
 from rvsense.learner import schedule
 from rvsense.learner.teacher import (
-    RANDOM,
     Teacher,
     edge_teacher,
     load_tensors,
     paper_teacher,
-    vgg16_file,
 )
+from rvsense.machine import RANDOM, teacher_file
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,25 +36,6 @@ PRESETS = {
 }
 
 
-def device_of(learning: Learning) -> torch.device:
-    """The device that `auto`, `cpu` or `cuda` means here.
-
-    Raises:
-        ConfigError: for cuda where there is none.
-    """
-    if learning.device == "cuda" and not torch.cuda.is_available():
-        raise ConfigError("learning.device = cuda: no CUDA device here; use cpu or auto")
-    cuda = learning.device != "cpu" and torch.cuda.is_available()
-    return torch.device("cuda" if cuda else "cpu")
-
-
-def preset_of(learning: Learning, device: torch.device) -> Preset:
-    """The named preset; `auto` is paper on CUDA and edge elsewhere."""
-    if learning.preset == "auto":
-        return PRESETS["paper" if device.type == "cuda" else "edge"]
-    return PRESETS[learning.preset]
-
-
 def initial_encoder(preset: Preset, teacher: Teacher, *, seed: int, weights: str) -> RadarEncoder:
     """The radar encoder before the first step: drawn (edge), or ImageNet's VGG-16 (paper).
 
@@ -68,7 +46,8 @@ def initial_encoder(preset: Preset, teacher: Teacher, *, seed: int, weights: str
     encoder = build_encoder(spec, seed=seed)
     if preset.encoder != "vgg16" or weights == RANDOM:
         return encoder
-    path = Path(weights) if weights else vgg16_file()
+    path = teacher_file("paper", weights)
+    assert path is not None
     named = {
         name.replace("features.", "trunk.", 1): value for name, value in load_tensors(path).items()
     }

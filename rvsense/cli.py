@@ -164,7 +164,7 @@ def _simulate(commands: Any) -> None:
 def _run_simulate(options: argparse.Namespace) -> int:
     from rvsense.replay.simulate.run import simulate
 
-    simulate(
+    report = simulate(
         options.out,
         Simulate(
             sequences=options.sequences,
@@ -174,6 +174,11 @@ def _run_simulate(options: argparse.Namespace) -> int:
             mixed=options.mixed,
             jobs=options.jobs,
         ),
+    )
+    print(
+        f"{report.out}: {report.sequences} sequences ({report.test_sequences} for test), "
+        f"{report.frames} frames, {report.frames_per_second:.0f} frames/s",
+        file=sys.stderr,
     )
     return 0
 

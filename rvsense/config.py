@@ -181,12 +181,16 @@ class Learning:
 class Simulate:
     """What `rvsense simulate` writes."""
 
-    sequences: int = setting(120, "Training sequences.", low=1)
+    sequences: int = setting(
+        120, "Sequences, every tenth of them a test sequence without images.", low=1
+    )
     frames: int = setting(30, "Frames per sequence, at 30 a second.", low=1)
-    sites: int = setting(4, "Fixed places, each with its own clutter and background.", low=1)
+    sites: int = setting(
+        4, "Fixed places, each with its own clutter and background.", low=1, high=28
+    )
     seed: int = setting(0, "Everything follows from it.", low=0)
     mixed: bool = setting(False, "Also scenes with several classes.")
-    jobs: int = setting(0, "Processes; 0 = one per core.", low=0)
+    jobs: int = setting(0, "Processes; 0 = one per core.", low=0, high=256)
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,8 +8,9 @@ import torch
 from rvsense.config import Learning
 from rvsense.learner import presets
 from rvsense.learner.main import build_trainer
-from rvsense.learner.teacher import RANDOM, tensors_sha256
+from rvsense.learner.teacher import tensors_sha256
 from rvsense.link import Pair
+from rvsense.machine import RANDOM
 
 
 def test_paper_preset_steps(settings: Learning, make_pair: Callable[[int], Pair]) -> None:

@@ -6,10 +6,10 @@ from pathlib import Path
 import pytest
 import torch
 
-from rvsense.config import Learning
 from rvsense.errors import ConfigError, FrameError
-from rvsense.learner import images, presets
+from rvsense.learner import images
 from rvsense.learner.teacher import VggSlice, edge_teacher, paper_teacher
+from rvsense.machine import pick_device
 
 CPU = torch.device("cpu")
 
@@ -81,7 +81,7 @@ def test_cuda_is_not_replaced_silently() -> None:
     if torch.cuda.is_available():
         pytest.skip("this machine has CUDA")
     with pytest.raises(ConfigError, match="cuda"):
-        presets.device_of(Learning(device="cuda"))
+        pick_device("cuda", "learning.device")
 
 
 def test_vgg_slice_ends_before_the_second_relu() -> None:

@@ -27,10 +27,10 @@ def test_a_killed_learner_costs_no_result_and_comes_back(
 ) -> None:
     """kill -9 of the learner mid-run: it restarts from its checkpoint, all frames are answered."""
     daemon = start("--replay", cruw, "--speed", "max", "--labels", "0.3", "--loop")
-    ready = daemon.wait_for("learner_ready")
     with subscribe(daemon.wait_for("ready")["results"]) as subscriber:
+        learner = daemon.wait_for("learner_ready")["pid"]
         daemon.wait_for("model_swapped")
-        os.kill(ready["pid"], signal.SIGKILL)
+        os.kill(learner, signal.SIGKILL)
         daemon.wait_for("learner_ended", exit_status=-signal.SIGKILL)
         again = daemon.wait_for("learner_ready")
         assert again["restored"]
