@@ -1,0 +1,179 @@
+"""Loading beside, checking, swapping, refusing (S4), with small real models."""
+
+import queue
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from numpy.typing import NDArray
+
+from rvsense import current
+from rvsense.config import Serving
+from rvsense.daemon.exam import Item
+from rvsense.daemon.models import ModelKeeper, Outcome
+from rvsense.frames import CLASSES
+from rvsense.published import PublishedModel
+
+MakeModel = Callable[..., PublishedModel]
+CPU = torch.device("cpu")
+EMPTY, CAR = CLASSES.index("empty"), CLASSES.index("car")
+
+
+class Office:
+    """A keeper, the exam it holds, and what it concluded."""
+
+    def __init__(self, state_dir: Path) -> None:
+        self.state_dir = state_dir
+        self.exam: list[Item] = []
+        self.outcomes: queue.SimpleQueue[Outcome] = queue.SimpleQueue()
+        self.keeper = ModelKeeper(
+            state_dir, Serving(), CPU, lambda: list(self.exam), self.outcomes.put
+        )
+
+    def offer(self, path: Path) -> Outcome:
+        """Offer a folder and wait for what becomes of it."""
+        self.keeper.offer(path)
+        return self.outcomes.get(timeout=30)
+
+    def examine_on(self, heatmap: NDArray[np.float32], count: int) -> None:
+        """From now on the exam is `count` frames of which each shows a car."""
+        self.exam = [(heatmap, "car")] * count
+
+
+@pytest.fixture
+def office(tmp_path: Path) -> Iterator[Office]:
+    """One that is open."""
+    it = Office(tmp_path)
+    it.keeper.start()
+    yield it
+    it.keeper.stop()
+
+
+def test_the_first_whole_model_serves(office: Office, make_model: MakeModel) -> None:
+    """Where nothing serves yet, a whole model passes, and is noted for the next start."""
+    published = make_model(office.state_dir / "models")
+    outcome = office.offer(published.path)
+    assert outcome.model is not None
+    assert outcome.model.published.id == published.id
+    assert office.keeper.serving is outcome.model
+    assert current.candidates(office.state_dir)[0] == published.path
+
+
+def spoil_nan(tensors: dict[str, torch.Tensor]) -> None:
+    """A weight that is no number."""
+    tensors["stem.1.weight"][0, 0, 0, 0] = float("nan")
+
+
+def spoil_shape(tensors: dict[str, torch.Tensor]) -> None:
+    """A tensor of another shape."""
+    tensors["projection.bias"] = torch.zeros(3)
+
+
+@pytest.mark.parametrize("spoil", [spoil_nan, spoil_shape])
+def test_a_model_that_cannot_serve_is_refused(
+    spoil: Any, office: Office, make_model: MakeModel
+) -> None:
+    """The serving model stays, and the refusal names the folder and the reason."""
+    good = make_model(office.state_dir / "models", 1)
+    office.offer(good.path)
+    bad = make_model(office.state_dir / "models", 2, spoil=spoil)
+    outcome = office.offer(bad.path)
+    assert (outcome.model, outcome.reason) == (None, "damaged")
+    assert bad.id in outcome.detail
+    assert office.keeper.serving is not None
+    assert office.keeper.serving.published.id == good.id
+    assert current.candidates(office.state_dir)[0] == good.path
+
+
+@pytest.mark.parametrize("name", ["weights.safetensors", "head.safetensors", "manifest.json"])
+def test_a_corrupt_byte_is_refused_and_the_file_named(
+    name: str, office: Office, make_model: MakeModel
+) -> None:
+    """One flipped bit in any file, and the model does not serve."""
+    path = make_model(office.state_dir / "models").path / name
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
+    outcome = office.offer(path.parent)
+    assert (outcome.model, outcome.reason) == (None, "damaged")
+    assert name in outcome.detail
+    assert office.keeper.serving is None
+
+
+def test_worse_on_the_exam_is_refused_and_better_accepted(
+    office: Office, make_model: MakeModel, make_heatmap: Any
+) -> None:
+    """On held-out frames that all show cars, `always car` replaces `always empty`, not back."""
+    models = office.state_dir / "models"
+    office.examine_on(make_heatmap(), 20)
+    assert office.offer(make_model(models, 1, favours=EMPTY).path).model is not None
+    assert office.offer(make_model(models, 2, favours=CAR).path).model is not None
+    worse = office.offer(make_model(models, 3, favours=EMPTY).path)
+    assert (worse.model, worse.reason) == (None, "worse")
+    assert "0 of 20" in worse.detail
+    headless = office.offer(make_model(models, 4, favours=None).path)
+    assert headless.reason == "worse"
+    assert office.keeper.serving is not None
+    assert office.keeper.serving.published.step == 2
+    office.examine_on(make_heatmap(), 0)
+    assert office.offer(make_model(models, 5, favours=EMPTY).path).model is not None
+
+
+def test_nothing_that_a_model_does_ends_the_loader(
+    office: Office, make_model: MakeModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An error that nobody foresaw costs one model; the next one is judged as ever."""
+
+    def explode(_: Path) -> Any:
+        raise MemoryError("no memory for this one")
+
+    published = make_model(office.state_dir / "models")
+    with monkeypatch.context() as patch:
+        patch.setattr("rvsense.daemon.models.open_model", explode)
+        outcome = office.offer(published.path)
+    assert (outcome.model, outcome.reason) == (None, "damaged")
+    assert "no memory" in outcome.detail
+    assert office.offer(office.state_dir / "nothing").reason == "damaged"
+    assert office.offer(published.path).model is not None
+
+
+def test_idle_means_that_all_outcomes_were_told(tmp_path: Path, make_model: MakeModel) -> None:
+    """An offer counts from the moment it is made to the moment its outcome is out."""
+    office = Office(tmp_path)
+    assert office.keeper.idle
+    for step in range(3):
+        office.keeper.offer(make_model(tmp_path / "models", step).path)
+    assert not office.keeper.idle
+    told_while_busy: list[bool] = []
+    office.keeper._on_outcome = lambda _: told_while_busy.append(not office.keeper.idle)
+    office.keeper.start()
+    office.keeper._offers.join()
+    assert office.keeper.idle
+    assert told_while_busy == [True, True, True]
+    office.keeper.stop()
+
+
+def test_a_restart_begins_with_what_served(tmp_path: Path, make_model: MakeModel) -> None:
+    """The model that served last is back at once; damaged, the newest whole one takes its place."""
+    models = tmp_path / "models"
+    assert Office(tmp_path).keeper.restore() is None
+    one, two, three = (make_model(models, step) for step in (1, 2, 3))
+    current.note_serving(tmp_path, two.path)
+    restored = Office(tmp_path).keeper.restore()
+    assert restored is not None
+    assert restored.published.id == two.id
+    (two.path / "weights.safetensors").write_bytes(b"torn")
+    (three.path / "manifest.json").write_text("{}")
+    restored = Office(tmp_path).keeper.restore()
+    assert restored is not None
+    assert restored.published.id == one.id
+
+
+def test_a_note_that_cannot_be_written_costs_no_swap(office: Office, make_model: MakeModel) -> None:
+    """The disk is full or the note's place taken: the model serves all the same."""
+    (office.state_dir / current.NOTE).mkdir()
+    (office.state_dir / current.NOTE / "in the way").write_text("")
+    assert office.offer(make_model(office.state_dir / "models").path).model is not None
