@@ -17,7 +17,7 @@ from rvsense.head import HeadFit
 FOLDS = 5
 MIN_LABELS = 12
 """Fewer say nothing out of fold: the head is then fitted with DEFAULT_STRENGTH, unmeasured."""
-STRENGTHS = (1e-3, 1e-2, 1e-1, 1.0)
+STRENGTHS = (0.01, 0.03, 0.1, 0.3, 1.0)
 """L2 penalties per label on standardised features, from nearly free to nearly flat."""
 DEFAULT_STRENGTH = 0.1
 ECE_BINS = 15

@@ -102,7 +102,7 @@ def test_augmentation_moves_the_whole_picture() -> None:
     """Shifts keep channels together, stay in range, and repeat with the generator."""
     x = torch.zeros(200, 2, 128, 128)
     x[:, :, 64, 64] = 1
-    how = Augmentation(range_shift=3, azimuth_shift=5, gain=0.0, noise=0.0)
+    how = Augmentation(range_shift=3, azimuth_shift=5, gain=0.0, noise=0.0, mirror=0.0)
     y = augment(x, how, torch.Generator().manual_seed(0))
     peaks = y.flatten(2).argmax(dim=2)  # (200, 2)
     rows, columns = peaks[:, 0] // 128 - 64, peaks[:, 0] % 128 - 64
@@ -110,6 +110,17 @@ def test_augmentation_moves_the_whole_picture() -> None:
     assert (int(rows.min()), int(rows.max())) == (-3, 3)
     assert (int(columns.min()), int(columns.max())) == (-5, 5)
     assert torch.equal(y, augment(x, how, torch.Generator().manual_seed(0)))
+
+
+def test_mirror_turns_the_azimuth() -> None:
+    """With certainty every sample is mirrored, with probability one half some are."""
+    x = torch.zeros(60, 2, 128, 128)
+    x[:, :, 30, 20] = 1
+    for chance, wanted in ((1.0, {127 - 20}), (0.5, {20, 127 - 20})):
+        how = Augmentation(range_shift=0, azimuth_shift=0, gain=0.0, noise=0.0, mirror=chance)
+        peaks = augment(x, how, torch.Generator().manual_seed(0)).flatten(2).argmax(dim=2)
+        assert set((peaks % 128).flatten().tolist()) == wanted
+        assert set((peaks // 128).flatten().tolist()) == {30}
 
 
 FOLDER = Path(rvsense.learner.__file__).parent
