@@ -138,7 +138,8 @@ class LearnerProcess:
     def _spawn(self) -> None:
         threads = str(self._learning.threads)
         settings = json.dumps(asdict(self._learning) | {"seed": self._seed})
-        command = [sys.executable, "-m", "rvsense.learner", "--endpoint", self._endpoint]
+        # -P: a folder named rvsense where we were started must not be taken for the package.
+        command = [sys.executable, "-P", "-m", "rvsense.learner", "--endpoint", self._endpoint]
         command += ["--state-dir", str(self._state_dir), "--config-json", settings]
         command += ["--parent", str(os.getpid())]
         environment = os.environ | {"OMP_NUM_THREADS": threads, "MKL_NUM_THREADS": threads}

@@ -34,7 +34,17 @@ class PlayerProcess:
     """Runs `rvsense replay` and reads the report that it leaves."""
 
     def __init__(self, replay: Replay, endpoint: str, seed: int) -> None:
-        command = [sys.executable, "-m", "rvsense", "replay", str(replay.path), "--to", endpoint]
+        # -P: a folder named rvsense where we were started must not be taken for the package.
+        command = [
+            sys.executable,
+            "-P",
+            "-m",
+            "rvsense",
+            "replay",
+            str(replay.path),
+            "--to",
+            endpoint,
+        ]
         command += ["--speed", "max" if replay.speed is None else f"{replay.speed:g}"]
         command += ["--labels", str(replay.labels), "--score", "--seed", str(seed), "--json"]
         command += ["--until-pid", str(os.getpid())]

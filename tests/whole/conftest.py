@@ -35,7 +35,7 @@ class Daemon:
     def __init__(self, *arguments: str | Path) -> None:
         environment = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONUNBUFFERED": "1"}
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "rvsense", "daemon", *map(str, arguments)],
+            [sys.executable, "-P", "-m", "rvsense", "daemon", *map(str, arguments)],
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
@@ -94,7 +94,7 @@ class Daemon:
 def cruw(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A small simulated dataset: 12 training sequences of 12 frames at 2 sites, and a test one."""
     out = tmp_path_factory.mktemp("data") / "cruw"
-    simulate = [sys.executable, "-m", "rvsense", "simulate", str(out), "--jobs", "2"]
+    simulate = [sys.executable, "-P", "-m", "rvsense", "simulate", str(out), "--jobs", "2"]
     sizes = ["--sequences", "12", "--frames", "12", "--sites", "2", "--seed", "3"]
     subprocess.run(simulate + sizes, check=True, capture_output=True, timeout=PATIENCE_S)
     return out

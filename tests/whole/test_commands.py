@@ -19,7 +19,7 @@ pytestmark = pytest.mark.process
 
 def rvsense(*arguments: str | Path, feed: str | None = None) -> subprocess.CompletedProcess[str]:
     """Run the command line to its end."""
-    command = [sys.executable, "-m", "rvsense", *map(str, arguments)]
+    command = [sys.executable, "-P", "-m", "rvsense", *map(str, arguments)]
     environment = os.environ | {"OMP_NUM_THREADS": "1"}
     return subprocess.run(
         command, check=False, capture_output=True, text=True, input=feed, timeout=120,

@@ -16,7 +16,7 @@ pytestmark = pytest.mark.process
 
 def rvsense(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
     """Run the command line to its end."""
-    command = [sys.executable, "-m", "rvsense", *map(str, arguments)]
+    command = [sys.executable, "-P", "-m", "rvsense", *map(str, arguments)]
     environment = os.environ | {"OMP_NUM_THREADS": "1"}
     return subprocess.run(
         command, check=False, capture_output=True, text=True, timeout=120, env=environment
@@ -74,7 +74,7 @@ def test_a_folder_that_is_no_dataset_says_what_was_looked_for(tmp_path: Path) ->
 def test_missing_teacher_weights_are_named_before_anything_starts(tmp_path: Path) -> None:
     """The paper preset without its weights: exit 78, the file, the command, the way without."""
     environment = {"TORCH_HOME": str(tmp_path / "no-cache")}
-    command = [sys.executable, "-m", "rvsense", "daemon", "--preset", "paper"]
+    command = [sys.executable, "-P", "-m", "rvsense", "daemon", "--preset", "paper"]
     done = subprocess.run(
         [*command, "--state-dir", str(tmp_path / "s")],
         check=False, capture_output=True, text=True, timeout=120, env=os.environ | environment,

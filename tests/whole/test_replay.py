@@ -105,7 +105,7 @@ def start_player(cruw: Path, endpoint: str) -> dict[str, Any]:
     import subprocess
     import sys
 
-    command = [sys.executable, "-m", "rvsense", "replay", str(cruw), "--to", endpoint]
+    command = [sys.executable, "-P", "-m", "rvsense", "replay", str(cruw), "--to", endpoint]
     done = subprocess.run(
         [*command, "--speed", "10", "--json"], check=True, capture_output=True, timeout=120
     )
