@@ -20,6 +20,7 @@ class Daemon:
 
     def __init__(self) -> None:
         self.context = zmq.Context()
+        self.context.linger = 0
         self.socket = self.context.socket(zmq.XPUB)
         self.port = self.socket.bind_to_random_port("tcp://127.0.0.1")
 
