@@ -15,7 +15,7 @@ def test_the_learner_gets_the_first_labels_of_each_class() -> None:
     """No class has its first labels kept from the learner."""
     exam = Exam(share=0.9, most=10)
     for label in ("car", "empty", "cyclist"):
-        wanted = [exam.wants(label) for _ in range(LEARN_FIRST)]  # type: ignore[arg-type]
+        wanted = [exam.wants(label) for _ in range(LEARN_FIRST)]
         assert not any(wanted)
 
 

@@ -143,15 +143,15 @@ def test_nothing_that_a_model_does_ends_the_loader(
 def test_idle_means_that_all_outcomes_were_told(tmp_path: Path, make_model: MakeModel) -> None:
     """An offer counts from the moment it is made to the moment its outcome is out."""
     office = Office(tmp_path)
-    assert office.keeper.idle
+    idle = [office.keeper.idle]
     for step in range(3):
         office.keeper.offer(make_model(tmp_path / "models", step).path)
-    assert not office.keeper.idle
+    idle.append(office.keeper.idle)
     told_while_busy: list[bool] = []
     office.keeper._on_outcome = lambda _: told_while_busy.append(not office.keeper.idle)
     office.keeper.start()
     office.keeper._offers.join()
-    assert office.keeper.idle
+    assert [*idle, office.keeper.idle] == [True, False, True]
     assert told_while_busy == [True, True, True]
     office.keeper.stop()
 

@@ -24,9 +24,10 @@ def test_messages_leave_in_order_within_the_window() -> None:
     assert sent(outbox) == [2]
     outbox.taken(3)
     assert sent(outbox) == [3]
-    assert not outbox.empty
+    emptied = [outbox.empty]
     outbox.taken(4)
-    assert outbox.empty
+    emptied.append(outbox.empty)
+    assert emptied == [False, True]
     assert outbox.forwarded == 4
 
 
@@ -62,7 +63,7 @@ def test_a_learner_takes_what_it_had_with_it() -> None:
     """Pairs on their way are lost with the learner, those behind them are not."""
     outbox = Outbox(most=10, window=3)
     for what in ("pair", "label", "pair", "pair"):
-        outbox.put(what, what)  # type: ignore[arg-type]
+        outbox.put(what, what)
     sent(outbox)
     outbox.taken(1)
     outbox.lost()

@@ -47,7 +47,8 @@ def test_the_head_against_numpy() -> None:
     rng = np.random.default_rng(0)
     parts = [rng.standard_normal(shape).astype(np.float32) for shape in ((4, 7), (4,), (7,))]
     std = rng.uniform(0.5, 2.0, 7).astype(np.float32)
-    head = HeadFit(*map(torch.from_numpy, [*parts, std]), temperature=1.7)
+    weight, bias, mean, spread = (torch.from_numpy(part) for part in [*parts, std])
+    head = HeadFit(weight, bias, mean, spread, temperature=1.7)
     features = rng.standard_normal((9, 7)).astype(np.float32)
     got = head.probabilities(torch.from_numpy(features)).numpy()
     assert np.allclose(got, numpy_head(head, features.astype(np.float64)), atol=1e-6)

@@ -55,7 +55,7 @@ plain_values = st.one_of(
     st.floats(allow_nan=False, allow_infinity=False),
     texts,
 )
-common = st.fixed_dictionaries(
+common: st.SearchStrategy[dict[str, Any]] = st.fixed_dictionaries(
     {
         "site": st.from_regex(wire.SITE, fullmatch=True),
         "seq": st.integers(0, wire.INT64_MAX),
