@@ -43,11 +43,12 @@ class Checkpoint:
     chunks: dict[str, list[str]]
 
     def fill(self, name: str, rows: Rows) -> None:
-        """Put the table `name` back.
+        """Put the table `name` back, in place of what is there.
 
         Raises:
             ModelError: naming the chunk, when it is damaged or does not fit.
         """
+        rows.clear()
         for index, digest in enumerate(self.chunks.get(name, [])):
             path = self.path.parent / CHUNKS / digest
             data = _checked(path, digest)

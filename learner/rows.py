@@ -52,6 +52,11 @@ class Rows:
         used = self.columns[name][: self.fill]
         return used if slots is None else used[slots]
 
+    def clear(self) -> None:
+        """Forget all rows."""
+        self.fill = 0
+        self._digests.clear()
+
     def chunks(self) -> Iterator[tuple[int, str | None, dict[str, Tensor]]]:
         """(index, digest when unchanged since saved, tensors) of every chunk in use."""
         for index in range(-(-self.fill // CHUNK_ROWS)):

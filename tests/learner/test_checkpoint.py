@@ -58,6 +58,13 @@ def test_what_is_saved_comes_back(tmp_path: Path) -> None:
     assert checkpoint.load(path, "run").tensors["weights"].tolist() == [1, 1]
 
 
+def test_an_older_table_leaves_no_newer_rows(tmp_path: Path) -> None:
+    """Falling back to a checkpoint of fewer rows forgets those that came after it."""
+    path, rows = write(tmp_path, table(5), 1), table(3 * CHUNK_ROWS)
+    checkpoint.load(path, "run").fill("pool", rows)
+    assert rows.fill == 5
+
+
 def test_only_changed_chunks_are_written(tmp_path: Path) -> None:
     """The second checkpoint of a table with one new row writes one chunk and keeps the rest."""
     rows = table(3 * CHUNK_ROWS)
