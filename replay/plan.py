@@ -8,6 +8,8 @@ Rules:
 - `epoch` is the number of the sequence within its site, counted on through the loops, because
   each sequence starts its clock anew. `seq` counts through the run per site and kind, also
   over frames that turn out unreadable: a gap says that a frame of the source is missing.
+- An annotation is told once, in the first pass: the answers of a later one are about frames
+  that were learned from, and what was taught need not be taught again.
 - `play_ns` is time on one clock of the whole run; between two sequences lies one period.
 """
 
@@ -112,7 +114,8 @@ def _slots(
     first_ns = events[0][0]
     for stamp_ns, order, frame_id in events:
         kind: Kind = "radar" if order == _RADAR else "camera"
-        label = _label(sequence, frame_id, labels) if kind == "radar" else None
+        told = kind == "radar" and loop == 0
+        label = _label(sequence, frame_id, labels) if told else None
         yield Slot(
             sequence=sequence,
             kind=kind,

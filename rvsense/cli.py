@@ -14,8 +14,11 @@ from rvsense.errors import RvsenseError, UsageError
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command; returns the exit status: 0 done, 1 internal, 2 usage, 78 configuration."""
-    options = _parser().parse_args(arguments)
+    given = list(sys.argv[1:] if arguments is None else arguments)
     try:
+        if given[:1] == ["learner"]:
+            return _run_learner(given[1:])
+        options = _parser().parse_args(given)
         return int(options.run(options))
     except RvsenseError as error:
         print(f"rvsense: {error}", file=sys.stderr)
@@ -136,15 +139,14 @@ def _run_replay(options: argparse.Namespace) -> int:
 
 
 def _learner(commands: Any) -> None:
-    parser = commands.add_parser("learner", help="the learner alone", add_help=False)
-    parser.add_argument("rest", nargs=argparse.REMAINDER)
-    parser.set_defaults(run=_run_learner)
+    # Listed here, run before parsing: it has options of its own.
+    commands.add_parser("learner", help="the learner alone, for a daemon with --learner")
 
 
-def _run_learner(options: argparse.Namespace) -> int:
+def _run_learner(arguments: list[str]) -> int:
     from rvsense.learner.main import main as learner_main
 
-    return learner_main(options.rest)
+    return learner_main(arguments)
 
 
 def _simulate(commands: Any) -> None:

@@ -100,9 +100,9 @@ def test_labels_follow_their_radar_frames() -> None:
     ]
 
 
-def test_labels_are_the_same_in_every_loop() -> None:
-    """A loop repeats the choice, so that no more labels are seen than were asked for."""
+def test_labels_are_told_in_the_first_pass_only() -> None:
+    """A later pass shows frames that were learned from: their annotations say nothing new."""
     slots = list(islice(plan([_sequence("a", 50, 0, labelled=49)], Labels(0.3), forever=True), 100))
     chosen = [slot.label for slot in slots]
-    assert chosen[:50] == chosen[50:]
+    assert set(chosen[50:]) == {None}
     assert 0 < sum(label is not None for label in chosen[:50]) < 50
