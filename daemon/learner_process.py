@@ -73,6 +73,7 @@ class LearnerProcess:
         self._started_at = 0.0
         self._start_at: float | None = None
         self._stopping = False
+        self._draining = False
         self._log = structlog.get_logger()
         self._context, self._poller = context, poller
         self.socket: zmq.Socket[bytes] | None = None
@@ -100,16 +101,22 @@ class LearnerProcess:
         """What the learner has said since the last call."""
         said: list[tuple[str, dict[str, Any]]] = []
         while self.socket is not None and self.socket.poll(0):
-            op, values, _ = link.unpack(self.socket.recv_multipart())
+            message = self.socket.recv_multipart()
             self.state.heard_at = time.monotonic()
-            self._note(op, values)
+            try:
+                op, values, _ = link.unpack(message)
+                self._note(op, values)
+            except (link.LinkError, KeyError, TypeError) as error:
+                self._log.error("learner_not_understood", error=str(error) or repr(error))
+                continue
             said.append((op, values))
         return said
 
     def drain(self) -> None:
         """Tell the learner that no more input comes."""
         self.state.drained = None
-        if self.socket is not None:
+        self._draining = True
+        if self.state.up and self.socket is not None:
             self.socket.send_multipart(link.pack("drain"))
 
     def ask_to_stop(self) -> None:
@@ -182,6 +189,8 @@ class LearnerProcess:
             case "ready":
                 self.state.up = True
                 self.state.ready = values
+                if self._draining and self.state.drained is None:
+                    self.drain()  # the one that was told before has died
             case "taken":
                 self.outbox.taken(values["count"])
             case "figures":

@@ -8,6 +8,8 @@ Rules:
 """
 
 import time
+from concurrent.futures import Future
+from queue import SimpleQueue
 from typing import Any
 
 import structlog
@@ -31,6 +33,7 @@ BURST = 64
 """Messages taken in before the other sockets get their turn."""
 
 TICK_S = 0.1
+STATUS_WITHIN_S = 5.0
 
 
 class Loop:
@@ -48,7 +51,7 @@ class Loop:
         self._parts, self._exit_at_end = parts, exit_at_end
         self._player: PlayerProcess | None = None
         self._learner = LearnerEvents(parts)
-        self.reload = Reloader(parts, parts.reload)
+        self.reload = Reloader(parts, parts.reload, parts.configure_logs)
         self._requests = Requests(
             parts.requests,
             parts.inference,
@@ -60,6 +63,7 @@ class Loop:
         self._intake_open = False
         self._ticked_at = 0.0
         self._limiter = RepeatLimiter()
+        self._asked: SimpleQueue[Future[dict[str, Any]]] = SimpleQueue()
         self._log = structlog.get_logger()
 
     def watch_player(self, player: PlayerProcess) -> None:
@@ -86,9 +90,13 @@ class Loop:
         if parts.requests in ready:
             self._requests.handle()
         self._requests.flush()
+        while not self._asked.empty():
+            self._asked.get().set_result(self.status())
         self._learner.turn(now)
         if now - self._ticked_at >= TICK_S:
             self._ticked_at = now
+            for key, count in self._limiter.summaries(now):
+                self._log.warning("messages_rejected", reason=key, not_logged=count)
             if not parts.lockstep:
                 parts.hands.carry_out(parts.core.tick(time.monotonic_ns()))
         learner = parts.learner
@@ -101,6 +109,17 @@ class Loop:
         """Send out every answer that the inference thread has given."""
         while not self._parts.answered.empty():
             self._publish_one(self._parts.answered.get())
+
+    def ask_status(self) -> dict[str, Any]:
+        """`status` for other threads: made here between two turns, so that its books balance.
+
+        Raises:
+            TimeoutError: the loop does not turn.
+        """
+        answer: Future[dict[str, Any]] = Future()
+        self._asked.put(answer)
+        self.wake()
+        return answer.result(timeout=STATUS_WITHIN_S)
 
     def status(self) -> dict[str, Any]:
         """What `/statusz`, the live line and the `status` request show."""
@@ -118,13 +137,14 @@ class Loop:
         while parts.inference.waiting and time.monotonic() < until:
             time.sleep(0.001)
         self.publish()
+        self._requests.flush()
 
     @property
     def waiting(self) -> int:
         """Radar frames taken in whose results have not gone out."""
         parts = self._parts
         ordering = sum(len(site.order) for site in parts.core.sites.values())
-        return parts.inference.waiting + parts.answered.qsize() + ordering
+        return parts.inference.unpublished(parts.answered.qsize) + ordering
 
     def _take_in(self) -> None:
         for _ in range(BURST):
@@ -149,7 +169,7 @@ class Loop:
         except FrameError as error:
             parts.tally.rejected[error.reason] += 1
             parts.metrics.rejected(error.reason)
-            if self._limiter.admit(("rejected", error.reason), time.monotonic()):
+            if self._limiter.admit(error.reason, time.monotonic()):
                 self._log.warning("message_rejected", reason=error.reason, detail=error.detail)
 
     def _handle(self, frame: AnyFrame) -> list[Effect]:
@@ -180,7 +200,7 @@ class Loop:
 
     def _behind(self) -> bool:
         parts = self._parts
-        room = parts.inference.waiting < parts.config.serving.max_batch
+        room = parts.inference.waiting < 2 * parts.config.serving.max_batch
         learner = parts.learner
         return not room or (learner is not None and learner.outbox.full)
 

@@ -41,6 +41,7 @@ class Parts:
     state_dir: Path
     lockstep: bool
     reload: Callable[[], Config] | None
+    configure_logs: Callable[[str], None]
     context: "zmq.Context[zmq.Socket[bytes]]"
     poller: zmq.Poller
     bell: Bell
@@ -104,6 +105,7 @@ def build(
     learn: bool,
     learner_endpoint: str | None,
     reload: Callable[[], Config] | None,
+    configure_logs: Callable[[str], None],
 ) -> Parts:
     """Bind, load the last model, and wire up; starts nothing.
 
@@ -159,6 +161,7 @@ def build(
         state_dir=state_dir,
         lockstep=lockstep,
         reload=reload,
+        configure_logs=configure_logs,
         context=context,
         poller=poller,
         bell=bell,

@@ -21,10 +21,16 @@ class Reloader:
 
     Args:
         read: reads the configuration; None when the daemon was started without a file.
+        configure_logs: sets the log level, where logs go to already.
     """
 
-    def __init__(self, parts: Parts, read: Callable[[], Config] | None) -> None:
-        self._parts, self._read = parts, read
+    def __init__(
+        self,
+        parts: Parts,
+        read: Callable[[], Config] | None,
+        configure_logs: Callable[[str], None] = logs.configure,
+    ) -> None:
+        self._parts, self._read, self._configure_logs = parts, read, configure_logs
 
     def __call__(self) -> dict[str, Any]:
         """Reload; returns the dotted keys that were applied, and those that need a restart.
@@ -57,7 +63,7 @@ class Reloader:
         parts.inference.settings = serving
         parts.publisher.settings = serving
         parts.keeper.settings = serving
-        logs.configure(new.log_level)
+        self._configure_logs(new.log_level)
 
 
 def _is_live(key: str) -> bool:

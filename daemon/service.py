@@ -12,6 +12,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from functools import partial
 from pathlib import Path
 from typing import TextIO, cast
 
@@ -47,7 +48,8 @@ def run(
         ConfigError: when something it needs is missing or taken, before anything starts.
     """
     terminal = Terminal(sys.stderr)
-    logs.configure(config.log_level, cast(TextIO, terminal))
+    configure_logs = partial(logs.configure, stream=cast(TextIO, terminal))
+    configure_logs(config.log_level)
     torch.set_num_threads(config.serving.threads)
     with ExitStack() as stack:
         signals = Signals()
@@ -64,6 +66,7 @@ def run(
             learn=learn,
             learner_endpoint=learner_endpoint,
             reload=reload,
+            configure_logs=configure_logs,
         )
         stack.callback(parts.close)
         return _serve(parts, replay, signals, terminal)

@@ -36,7 +36,7 @@ class Watch:
             "/livez": lambda _: self._verdict("live"),
             "/readyz": lambda _: self._verdict("ready"),
             "/statusz": lambda _: json_response(
-                self._loop.status() | {"health": self.health().as_map()}
+                self._loop.ask_status() | {"health": self.health().as_map()}
             ),
         }
 

@@ -23,6 +23,7 @@ PAPER_SIZE = 224
 
 # log(0.01) is below the noise floor of the median CRUW cell (0.023).
 FLOOR = 0.01
+LARGEST = 1e9
 MAGNITUDE_MEAN, MAGNITUDE_STD = -3.4, 0.7
 MOTION_MEAN, MOTION_STD = -3.7, 0.6
 
@@ -36,7 +37,8 @@ def encoder_input(heatmaps: Tensor | NDArray[np.floating[Any]], channels: Sequen
     Raises:
         ValueError: for a channel that is not in CHANNELS.
     """
-    x = torch.as_tensor(heatmaps).float()
+    # Valid input may be finite and huge: its square must not be infinite.
+    x = torch.as_tensor(heatmaps).float().clamp(-LARGEST, LARGEST)
     makers = {"magnitude": _magnitude, "motion": _motion}
     unknown = [name for name in channels if name not in makers]
     if unknown:

@@ -70,7 +70,7 @@ def daemon(home: Path) -> Iterator[None]:
     done = shell(first, home)
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout)["model"] is not None
-    command = [BIN / "rvsense", "daemon", "--replay", "cruw/", "--loop", "--no-learn"]
+    command = [str(BIN / "rvsense"), "daemon", "--replay", "cruw/", "--loop", "--no-learn"]
     process = subprocess.Popen(
         command, cwd=home, env=environment(home), stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE, text=True,
