@@ -24,7 +24,7 @@ class Score:
     before there was a classifier do not count. `coverage` is the share not withheld.
     """
 
-    window: int = 300
+    window: int = 600
     remembered: int = 1024
     scored: int = 0
     _truths: OrderedDict[Key, SceneClass] = field(default_factory=OrderedDict)

@@ -72,6 +72,8 @@ def _parse_rod2021(path: Path, lines: Iterable[str], problems: list[Problem]) ->
         if not fields:
             continue
         try:
+            if len(fields) != 4:
+                raise ValueError(f"{line.strip()[:60]!r}: frame, range, azimuth, class expected")
             frame_id, range_m, azimuth_rad, label = fields
             yield _frame_id(frame_id), _object(label, float(range_m), float(azimuth_rad))
         except ValueError as error:
