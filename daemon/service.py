@@ -32,6 +32,8 @@ from rvsense.errors import ConfigError
 
 STOP_WITHIN_S = 3.0
 """Of the five seconds that a stop may take, what the learner gets for its checkpoint."""
+END_WITHIN_S = 120.0
+"""At the end of a replay nobody waits at the door: a large checkpoint may take its time."""
 
 
 def run(
@@ -94,7 +96,7 @@ def _serve(parts: Parts, replay: Replay | None, signals: Signals, terminal: Term
         parts.notifier.stopping("stopping")
         if replay is not None:
             player.stop()
-        _stop(parts, loop)
+        _stop(parts, loop, STOP_WITHIN_S if signals.stop else END_WITHIN_S)
     terminal.end()
     status = loop.status()
     # A person gets a few lines; a program that reads our output gets everything.
@@ -122,13 +124,13 @@ def _say_ready(parts: Parts) -> None:
     parts.notifier.ready("taking frames in")
 
 
-def _stop(parts: Parts, loop: Loop) -> None:
+def _stop(parts: Parts, loop: Loop, within_s: float) -> None:
     """Finish pairs and answers; let the learner write its checkpoint."""
     loop.finish()
     if parts.learner is None:
         return
     parts.learner.ask_to_stop()
-    until = time.monotonic() + STOP_WITHIN_S
+    until = time.monotonic() + within_s
     while not parts.learner.ended and time.monotonic() < until:
         loop.turn(timeout_ms=20)
 
