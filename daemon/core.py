@@ -72,12 +72,17 @@ class Core:
             return self._camera(site, frame, now_ns)
         return self._label(site, frame)
 
-    def tick(self, now_ns: int) -> list[Effect]:
-        """What follows from time passing; not called in lock-step."""
+    def tick(self, now_ns: int, *, replaying: bool = False) -> list[Effect]:
+        """What follows from time passing; not called in lock-step.
+
+        A replay sends both streams through one socket: none can fall silent unseen, and its
+        pairs must not depend on its speed, so the clock decides nothing about them.
+        """
         effects: list[Effect] = []
         for name, site in self.sites.items():
             effects += [Classify(*arrival) for arrival in site.order.tick(now_ns)]
-            effects += self._paired(name, site, site.pairer.tick(now_ns), now_ns)
+            if not replaying:
+                effects += self._paired(name, site, site.pairer.tick(now_ns), now_ns)
         return effects
 
     def flush(self, now_ns: int) -> list[Effect]:

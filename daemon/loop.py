@@ -98,7 +98,9 @@ class Loop:
             for key, count in self._limiter.summaries(now):
                 self._log.warning("messages_rejected", reason=key, not_logged=count)
             if not parts.lockstep:
-                parts.hands.carry_out(parts.core.tick(time.monotonic_ns()))
+                replaying = self.ending is not None and self.ending.phase is Phase.PLAYING
+                effects = parts.core.tick(time.monotonic_ns(), replaying=replaying)
+                parts.hands.carry_out(effects)
         learner = parts.learner
         if learner is not None and learner.state.hopeless:
             self._fail(learner.state.exit_status or 1)

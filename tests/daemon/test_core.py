@@ -77,6 +77,23 @@ def test_frames_out_of_order_are_answered_in_order(make_radar: MakeRadar) -> Non
     assert said(core.handle(make_radar(1), 51 * MS)) == ["refuse late"]
 
 
+def test_a_slow_replay_pairs_as_a_fast_one(make_radar: MakeRadar) -> None:
+    """A minute between the frames of a replay costs no pair; live, such a camera was silent."""
+    minute_ns = 60_000 * MS
+
+    def play(*, replaying: bool) -> list[str]:
+        core, words = new_core(), []
+        for seq in range(3):
+            now_ns = seq * minute_ns
+            words += said(core.handle(make_radar(seq), now_ns))
+            words += said(core.tick(now_ns + minute_ns // 2, replaying=replaying))
+            words += said(core.handle(camera(seq), now_ns + minute_ns // 2))
+        return [word for word in words + said(core.flush(4 * minute_ns)) if "learn" in word]
+
+    assert play(replaying=True) == ["learn 0 0", "learn 1 1", "learn 2 2"]
+    assert play(replaying=False) == []
+
+
 def test_a_label_teaches_the_head_and_tells_the_truth(make_radar: MakeRadar) -> None:
     """A training label goes to the head with its frame, before or after it; never to pairs."""
     core = new_core()
