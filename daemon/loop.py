@@ -34,6 +34,8 @@ BURST = 64
 
 TICK_S = 0.1
 STATUS_WITHIN_S = 5.0
+LOCKSTEP_WAITING = 2
+"""One frame in the works and one behind it keep the network busy; more would only wait."""
 
 
 class Loop:
@@ -202,7 +204,7 @@ class Loop:
 
     def _behind(self) -> bool:
         parts = self._parts
-        room = parts.inference.waiting < 2 * parts.config.serving.max_batch
+        room = parts.inference.waiting < LOCKSTEP_WAITING
         learner = parts.learner
         return not room or (learner is not None and learner.outbox.full)
 
