@@ -12,8 +12,9 @@ from typing import Self
 
 import zmq
 
-from rvsense import results
+from rvsense import addresses, results
 from rvsense.config import Endpoints
+from rvsense.errors import UsageError
 from rvsense.results import Result
 
 DEFAULT_ENDPOINT = Endpoints().results
@@ -27,6 +28,9 @@ class Subscriber:
         site: only this site; empty = all.
         timeout_s: StopIteration after this long without a result; None = wait for ever.
         max_age_s: results older than this on arrival are passed over and counted in `stale`.
+
+    Raises:
+        UsageError: `endpoint` is none that can be connected to.
     """
 
     def __init__(
@@ -37,6 +41,10 @@ class Subscriber:
         timeout_s: float | None = None,
         max_age_s: float | None = None,
     ) -> None:
+        if not addresses.is_endpoint(endpoint):
+            raise UsageError(f"endpoint {endpoint!r}: {addresses.ENDPOINT_FORM} expected")
+        if addresses.fixed_port(endpoint) is None:
+            raise UsageError(f"endpoint {endpoint!r}: give the port that the daemon really got")
         self.missed = 0
         self.stale = 0
         self.received = 0
@@ -49,7 +57,12 @@ class Subscriber:
         self._socket = self._context.socket(zmq.SUB)
         self._socket.setsockopt(zmq.HEARTBEAT_IVL, 2000)
         self._socket.subscribe(results.topic(site))
-        self._socket.connect(endpoint)
+        try:
+            self._socket.connect(endpoint)
+        except zmq.ZMQError as error:
+            self.close()
+            reason = error.strerror
+            raise UsageError(f"endpoint {endpoint!r} cannot be connected to: {reason}") from None
 
     def __iter__(self) -> Iterator[Result]:
         return self

@@ -6,13 +6,20 @@ import sys
 import time
 
 from rvsense.client import Subscriber
+from rvsense.errors import UsageError
 from rvsense.results import Result, as_map
 
 QUIET_S = 5.0
+LONGEST_WINDOW_S = 86400.0
 
 
 def echo(endpoint: str, site: str, count: int, as_json: bool) -> int:
-    """Print each result as a line; returns after `count` of them (0 = on Ctrl-C)."""
+    """Print each result as a line; returns after `count` of them (0 = on Ctrl-C).
+
+    Raises:
+        UsageError: the endpoint is malformed or `count` negative.
+    """
+    _check_count(count)
     with Subscriber(endpoint, site=site) as subscriber:
         while not count or subscriber.received < count:
             result = subscriber.receive(QUIET_S)
@@ -26,7 +33,16 @@ def echo(endpoint: str, site: str, count: int, as_json: bool) -> int:
 
 
 def hz(endpoint: str, site: str, count: int, window_s: float) -> int:
-    """Print rate, latency (received → published) and gaps of every `window_s` seconds."""
+    """Print rate, latency (received → published) and gaps of every `window_s` seconds.
+
+    Raises:
+        UsageError: the endpoint is malformed, `count` negative, or `window_s` no time to wait.
+    """
+    _check_count(count)
+    if not 0 < window_s <= LONGEST_WINDOW_S:
+        raise UsageError(
+            f"--window {window_s:g}: seconds above 0, up to {LONGEST_WINDOW_S:.0f}, expected"
+        )
     windows = 0
     with Subscriber(endpoint, site=site) as subscriber:
         while not count or windows < count:
@@ -39,6 +55,11 @@ def hz(endpoint: str, site: str, count: int, window_s: float) -> int:
                     latencies_ms.append((result.published_ns - result.received_ns) / 1e6)
             print(_rates(latencies_ms, window_s, subscriber.missed - missed_before), flush=True)
     return 0
+
+
+def _check_count(count: int) -> None:
+    if count < 0:
+        raise UsageError(f"--count {count}: a whole number from 0 expected; 0 = no end")
 
 
 def _line(result: Result) -> str:

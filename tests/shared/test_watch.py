@@ -8,7 +8,8 @@ from collections.abc import Callable, Iterator
 import pytest
 import zmq
 
-from rvsense import results, watch
+from rvsense import addresses, results, watch
+from rvsense.errors import UsageError
 from rvsense.results import Result
 
 
@@ -64,3 +65,37 @@ def test_an_abstention_shows_its_reason(make_result: Callable[..., Result]) -> N
     line = watch._line(make_result(label=None, abstain="no_labels", model=None))
     assert "(no_labels)" in line
     assert "no model" in line
+
+
+@pytest.mark.parametrize("endpoint", ["nonsense", "tcp://127.0.0.1", "tcp://127.0.0.1:x", ""])
+def test_a_malformed_endpoint_is_named_with_its_form(endpoint: str) -> None:
+    """What is no endpoint is a usage error that says what one looks like."""
+    for run in (lambda: watch.echo(endpoint, "", 1, False), lambda: watch.hz(endpoint, "", 1, 1.0)):
+        with pytest.raises(UsageError) as refused:
+            run()
+        assert repr(endpoint) in str(refused.value)
+        assert addresses.ENDPOINT_FORM in str(refused.value)
+
+
+@pytest.mark.parametrize("port", ["0", "*"])
+def test_a_port_to_be_picked_cannot_be_followed(port: str) -> None:
+    """Only a listener can let a free port be picked: who connects is told so."""
+    with pytest.raises(UsageError, match="the port"):
+        watch.echo(f"tcp://127.0.0.1:{port}", "", 1, as_json=False)
+    with pytest.raises(UsageError, match="cannot be connected to"):
+        watch.echo("tcp://*:5561", "", 1, as_json=False)
+
+
+@pytest.mark.parametrize("window_s", [0.0, -1.0, float("nan"), float("inf"), 1e300])
+def test_a_window_is_a_time_to_wait(window_s: float) -> None:
+    """A window that is none, or has no end, is a usage error that names the flag."""
+    with pytest.raises(UsageError, match="--window"):
+        watch.hz("tcp://127.0.0.1:9", "", 1, window_s)
+
+
+def test_a_count_is_not_negative() -> None:
+    """Both commands refuse to stop after less than nothing."""
+    with pytest.raises(UsageError, match="--count -1"):
+        watch.echo("tcp://127.0.0.1:9", "", -1, as_json=False)
+    with pytest.raises(UsageError, match="--count -1"):
+        watch.hz("tcp://127.0.0.1:9", "", -1, 1.0)
