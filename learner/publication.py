@@ -1,5 +1,6 @@
 """A trainer's served weights with a freshly fitted head, as a published model."""
 
+import json
 import time
 from collections.abc import Mapping
 from dataclasses import asdict
@@ -10,7 +11,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from rvsense import published
+from rvsense import current, published
 from rvsense.head import Familiarity, HeadFit
 from rvsense.learner import diagnostics
 from rvsense.learner.headfit import fit_head
@@ -62,6 +63,23 @@ def publish(
         },
     )
     return model, measured
+
+
+def prune(state_dir: Path, keep: int, newest: str) -> None:
+    """Remove the oldest models beyond `keep`, but neither `newest` nor the one that serves.
+
+    The daemon must find what was just announced, and must be able to start again with what
+    answers now, however long that has not been replaced.
+    """
+    spare = frozenset({newest, _serving(state_dir)})
+    published.prune(state_dir / "models", keep, spare)
+
+
+def _serving(state_dir: Path) -> str:
+    try:
+        return str(json.loads((state_dir / current.NOTE).read_text())["model"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return ""
 
 
 def _note(head: HeadFit | None, labels: int) -> str:

@@ -16,7 +16,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from rvsense import atomic, link, published
+from rvsense import atomic, link
 from rvsense.errors import FrameError, ModelError, RvsenseError
 from rvsense.learner import checkpoint, memory, publication, schedule, state
 from rvsense.learner.figures import Figures
@@ -45,6 +45,7 @@ class Service:
         self.trainer = trainer
         self.stopped = False
         self._send, self._clock = send, clock
+        self._state_dir = state_dir
         self._models, self._checkpoints = state_dir / "models", state_dir / "checkpoints"
         self._teacher_sha256 = trainer.teacher.sha256()
         self._figures = Figures()
@@ -211,7 +212,7 @@ class Service:
                 teacher_sha256=self._teacher_sha256,
                 figures=self._figures.values(),
             )
-            published.prune(self._models, trainer.learning.models_kept)
+            publication.prune(self._state_dir, trainer.learning.models_kept, model.id)
             self._send(link.pack("model", id=model.id, step=model.step, path=str(model.path)))
         except OSError as error:
             self._failures["publish_failures"] += 1

@@ -5,7 +5,9 @@
     <models>/<id>/manifest.json          what made it, and the sha256 of the files beside it
                                          and of itself
 
-`id` is `step-<training step>-<first digits of the digest>`, so names sort by age.
+`id` is `step-<training step>-<first digits of the digest>`. A step says nothing about age:
+counting starts anew with another preset or lost checkpoints, so age is the manifest's
+`created_ns`.
 """
 
 import hashlib
@@ -158,8 +160,10 @@ def _read_manifest(path: Path) -> dict[str, Any]:
 
 
 def list_models(models_dir: Path) -> list[Path]:
-    """Model folders, oldest training step first; none of them is checked."""
-    return sorted(models_dir.glob("step-*-*")) if models_dir.is_dir() else []
+    """Model folders, oldest first by when they were made; none of them is checked."""
+    if not models_dir.is_dir():
+        return []
+    return sorted(models_dir.glob("step-*-*"), key=lambda path: (_made_ns(path), path.name))
 
 
 def prune(models_dir: Path, keep: int, spare: frozenset[str] = frozenset()) -> None:
@@ -167,6 +171,18 @@ def prune(models_dir: Path, keep: int, spare: frozenset[str] = frozenset()) -> N
     for path in list_models(models_dir)[:-keep]:
         if path.name not in spare:
             shutil.rmtree(path, ignore_errors=True)
+
+
+def _made_ns(path: Path) -> int:
+    """The manifest's `created_ns`; of a damaged model, when its folder was last changed."""
+    try:
+        return int(json.loads((path / MANIFEST).read_text())["created_ns"])
+    except (OSError, ValueError, KeyError, TypeError, OverflowError):
+        pass
+    try:
+        return path.stat().st_mtime_ns
+    except OSError:
+        return 0  # gone since it was listed
 
 
 def read_tensors(path: Path) -> dict[str, Tensor]:
