@@ -4,7 +4,8 @@
     learning ──learner drained (or none)──▶ loading ──last model checked──▶ done
 
 Rules:
-1. Nothing is flushed before every message that the player sent has come in.
+1. Nothing is flushed before as many messages as the player sent have come in, and a turn has
+   passed in which none came: others may send, too.
 2. The learner is told of the end after it was given every pair and label.
 3. Messages that do not come in within `patience_s` of the last one are given up, and said so.
 """
@@ -39,6 +40,7 @@ class Facts:
     now_s: float
     sent: int | None
     arrived: int
+    quiet: bool
     waiting: int
     learner: bool
     outbox_empty: bool
@@ -95,4 +97,4 @@ class Ending:
         if missing > 0 and facts.now_s - self._arrived_at_s > self.patience_s:
             self.given_up = missing
             return True
-        return missing <= 0
+        return missing <= 0 and facts.quiet

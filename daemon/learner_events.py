@@ -26,8 +26,8 @@ class LearnerEvents:
         """Deal with everything that has been said since the last turn."""
         learner, metrics = self._parts.learner, self._parts.metrics
         if learner is not None:
+            self._listen(learner)  # first: the last words of one that has ended still count
             learner.pump(now)
-            self._listen(learner)
             if learner.state.restarts > self._restarts:
                 self._restarts = learner.state.restarts
                 metrics.learner_restarted()

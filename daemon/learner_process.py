@@ -38,7 +38,6 @@ class LearnerState:
     figures: dict[str, Any] = field(default_factory=dict)
     heard_at: float = 0.0
     drained: dict[str, Any] | None = None
-    stopped: bool = False
     exit_status: int | None = None
     hopeless: bool = False
 
@@ -77,21 +76,28 @@ class LearnerProcess:
         self._log = structlog.get_logger()
         self._context, self._poller = context, poller
         self.socket: zmq.Socket[bytes] | None = None
+        self._monitor: zmq.Socket[bytes] | None = None
 
     def start(self) -> None:
         """Spawn the process, or begin to connect to the remote one."""
-        if not self._remote:
+        if self._remote:
+            self._connect()
+        else:
             self._spawn()
-        self._connect()
 
     def pump(self, now: float) -> None:
         """Send what may be sent; restart the process when its time has come."""
         if self._process is not None and self._process.poll() is not None:
             self._ended(now)
+        if self._cut_off():
+            self._log.error("learner_cut_off", endpoint=self._endpoint)
+            self.state.up = False
+            self._disconnect()
+            self.outbox.lost()
+            self._connect()
         if self._start_at is not None and now >= self._start_at and not self._stopping:
             self.state.restarts += 1
             self._spawn()
-            self._connect()
         if not self.state.up or self.socket is None:
             return
         while (message := self.outbox.next()) is not None:
@@ -131,7 +137,9 @@ class LearnerProcess:
 
     @property
     def ended(self) -> bool:
-        """Whether there is no process of ours left to wait for."""
+        """Whether there is nothing left to wait for: our process, or what a remote one takes."""
+        if self._remote:
+            return self.outbox.empty or not self.state.up
         return self._process is None or self._process.poll() is not None
 
     def close(self) -> None:
@@ -150,20 +158,34 @@ class LearnerProcess:
         command += ["--state-dir", str(self._state_dir), "--config-json", settings]
         command += ["--parent", str(os.getpid())]
         environment = os.environ | {"OMP_NUM_THREADS": threads, "MKL_NUM_THREADS": threads}
-        self._process = subprocess.Popen(command, env=environment, start_new_session=True)
         self._started_at, self._start_at = time.monotonic(), None
+        try:
+            self._process = subprocess.Popen(command, env=environment, start_new_session=True)
+        except OSError as error:  # no memory or no process left: answers go on all the same
+            self._start_later(self._started_at, error=str(error))
+            return
         self.state.pid = self._process.pid
+        self._connect()
 
     def _connect(self) -> None:
         self.socket = self._context.socket(zmq.DEALER)
+        if self._remote:
+            self._monitor = self.socket.get_monitor_socket(zmq.EVENT_DISCONNECTED)
         self.socket.connect(self._endpoint)
         self._poller.register(self.socket, zmq.POLLIN)
         # ZeroMQ keeps the greeting until the learner has bound its end.
         hello = link.pack("hello", lockstep=self._lockstep, daemon=os.getpid())
         self.socket.send_multipart(hello)
 
+    def _cut_off(self) -> bool:
+        """Whether the connection to a remote learner broke: its successor needs a greeting."""
+        return self._monitor is not None and bool(self._monitor.poll(0))
+
     def _disconnect(self) -> None:
         if self.socket is not None:
+            if self._monitor is not None:
+                self.socket.disable_monitor()
+                self._monitor = None
             self._poller.unregister(self.socket)
             self.socket.close(linger=0)
             self.socket = None
@@ -171,18 +193,20 @@ class LearnerProcess:
     def _ended(self, now: float) -> None:
         assert self._process is not None
         self.state.exit_status = self._process.returncode
-        self.state.hopeless = self._process.returncode in HOPELESS
+        # One that was ready before had all it needs: what it lacks now may come back.
+        self.state.hopeless = self._process.returncode in HOPELESS and not self.state.ready
         self._process = None
         self.state.up = False
         self._disconnect()
         self.outbox.lost()
         if self._stopping or self.state.hopeless:
             return
+        self._start_later(now, exit_status=self.state.exit_status)
+
+    def _start_later(self, now: float, **why: Any) -> None:
         delay_s = self._backoff.delay_s(now - self._started_at)
         self._start_at = now + delay_s
-        self._log.error(
-            "learner_ended", exit_status=self.state.exit_status, restart_in_s=round(delay_s, 2)
-        )
+        self._log.error("learner_ended", **why, restart_in_s=round(delay_s, 2))
 
     def _note(self, op: str, values: dict[str, Any]) -> None:
         match op:
@@ -197,5 +221,3 @@ class LearnerProcess:
                 self.state.figures = values
             case "drained":
                 self.state.drained = values
-            case "stopped":
-                self.state.stopped = True

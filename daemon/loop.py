@@ -133,13 +133,11 @@ class Loop:
         return describe(self._parts, waiting=self.waiting, replay=replay)
 
     def finish(self) -> None:
-        """No more intake: pair what waits, answer what waits."""
+        """No more intake: pair what waits, answer what waits, end the inference thread."""
         self._close_intake()
         parts = self._parts
         parts.hands.carry_out(parts.core.flush(time.monotonic_ns()))
-        until = time.monotonic() + 1.0
-        while parts.inference.waiting and time.monotonic() < until:
-            time.sleep(0.001)
+        parts.inference.stop()
         self.publish()
         self._requests.flush()
 
@@ -235,6 +233,7 @@ class Loop:
             now_s=now,
             sent=sent,
             arrived=parts.tally.messages,
+            quiet=not parts.intake.poll(0),
             waiting=self.waiting,
             learner=learner is not None,
             outbox_empty=learner is None or learner.outbox.empty,
@@ -258,5 +257,6 @@ class Loop:
         assert self._player is not None
         if self.ending.given_up:
             self._log.error("replay_incomplete", messages_missing=self.ending.given_up)
+            self.exit_status = 1
         self._log.info("replay_ended", **(self._player.report or {}))
         self.stopping = self.stopping or self._exit_at_end

@@ -5,8 +5,10 @@ serves is noted in the state directory, so that a restart begins with it at once
 """
 
 import queue
+import shutil
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,6 +21,10 @@ from rvsense.daemon.exam import Item, verdict
 from rvsense.errors import ModelError
 from rvsense.model import ServableModel
 from rvsense.published import open_model
+
+REFUSED = "refused-"
+REFUSED_KEPT = 2
+"""To look into; a learner gone wrong must not fill the disk with them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,16 +95,26 @@ class ModelKeeper:
         self._stopping = True
         self._offers.put(None)
         if self._thread.is_alive():
-            self._thread.join(timeout=5)
+            self._thread.join(timeout=1)
 
     def _run(self) -> None:
-        while (path := self._offers.get()) is not None and not self._stopping:
+        while (path := self._newest()) is not None and not self._stopping:
             outcome = self._concluded(path)
             if outcome.model is not None:
                 self.serving = outcome.model
                 self._write_note(path)
+            elif outcome.reason == "worse":
+                self._set_aside(path)
             self._on_outcome(outcome)
             self._offers.task_done()  # last: idle means that the outcome has been told
+
+    def _newest(self) -> Path | None:
+        """The newest offer; those before it have been overtaken, and need no exam."""
+        path = self._offers.get()
+        while path is not None and not self._offers.empty():
+            self._offers.task_done()
+            path = self._offers.get()
+        return path
 
     def _concluded(self, path: Path) -> Outcome:
         try:
@@ -118,6 +134,13 @@ class ModelKeeper:
             if worse is not None:
                 return Outcome(path, None, "worse", worse)
         return Outcome(path, model)
+
+    def _set_aside(self, path: Path) -> None:
+        """A model that failed keeps its folder under a name that no restart begins with."""
+        with suppress(OSError):  # a remote learner's folder is not ours
+            path.rename(path.with_name(REFUSED + path.name))
+        for old in sorted((self._state_dir / "models").glob(f"{REFUSED}*"))[:-REFUSED_KEPT]:
+            shutil.rmtree(old, ignore_errors=True)
 
     def _write_note(self, path: Path) -> None:
         try:

@@ -74,6 +74,11 @@ class PlayerProcess:
             self._report = json.loads(lines[-1])
         return None if self._report is None else sum(self._report["sent"].values())
 
+    def terminate(self) -> None:
+        """Ask the player to end, and do not wait for it."""
+        if self._process.poll() is None:
+            self._process.terminate()
+
     def stop(self) -> None:
         """End the player; nothing more comes in."""
         if self._process.poll() is None:

@@ -95,8 +95,8 @@ def _serve(parts: Parts, replay: Replay | None, signals: Signals, terminal: Term
             signals.act(loop)
         parts.notifier.stopping("stopping")
         if replay is not None:
-            player.stop()
-        _stop(parts, loop, STOP_WITHIN_S if signals.stop else END_WITHIN_S)
+            player.terminate()
+        _stop(parts, loop, signals)
     terminal.end()
     status = loop.status()
     # A person gets a few lines; a program that reads our output gets everything.
@@ -124,14 +124,18 @@ def _say_ready(parts: Parts) -> None:
     parts.notifier.ready("taking frames in")
 
 
-def _stop(parts: Parts, loop: Loop, within_s: float) -> None:
+def _stop(parts: Parts, loop: Loop, signals: Signals) -> None:
     """Finish pairs and answers; let the learner write its checkpoint."""
     loop.finish()
     if parts.learner is None:
         return
     parts.learner.ask_to_stop()
-    until = time.monotonic() + within_s
-    while not parts.learner.ended and time.monotonic() < until:
+    began = time.monotonic()
+    while not parts.learner.ended:
+        # A signal may come while a replay's last checkpoint is being written.
+        within_s = STOP_WITHIN_S if signals.stop else END_WITHIN_S
+        if time.monotonic() - began > within_s:
+            return
         loop.turn(timeout_ms=20)
 
 

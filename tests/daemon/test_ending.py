@@ -18,6 +18,7 @@ class Script:
             "now_s": 0.0,
             "sent": None,
             "arrived": 0,
+            "quiet": True,
             "waiting": 0,
             "learner": learner,
             "outbox_empty": True,
@@ -34,6 +35,14 @@ class Script:
     def phase(self) -> Phase:
         """Where the ending stands."""
         return self.ending.phase
+
+
+def test_messages_of_others_do_not_end_a_replay_early() -> None:
+    """The count may be reached by somebody else's messages while the player's still come in."""
+    script = Script(learner=False)
+    assert script.see(sent=100, arrived=100, quiet=False) == []
+    assert script.phase is Phase.ARRIVING
+    assert script.see(arrived=103, quiet=True) == ["flush"]
 
 
 def test_the_whole_way() -> None:
