@@ -14,7 +14,7 @@ import zmq
 from rvsense import results
 from rvsense.config import Serving
 from rvsense.daemon.inference import Answered
-from rvsense.daemon.policy import abstention
+from rvsense.policy import abstention
 from rvsense.results import ModelName, Result
 
 SUBSCRIBE, UNSUBSCRIBE = 1, 0
@@ -89,7 +89,4 @@ class Publisher:
     def _model_name(self, answered: Answered) -> ModelName | None:
         if answered.model is None:
             return None
-        published = answered.model.published
-        return ModelName(
-            published.id, published.step, published.sha256, int(published.manifest["created_ns"])
-        )
+        return results.model_name(answered.model.published)

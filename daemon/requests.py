@@ -12,13 +12,13 @@ from typing import Any
 import msgpack
 import zmq
 
-from rvsense import wire
+from rvsense import results, wire
 from rvsense.answer import Answer
 from rvsense.daemon.inference import Asked, Inference
-from rvsense.daemon.policy import abstention
 from rvsense.errors import FrameError, RvsenseError
 from rvsense.frames import AnyFrame, RadarFrame
 from rvsense.model import ServableModel
+from rvsense.policy import abstention
 
 OPERATIONS = ("classify", "label", "status", "reload")
 
@@ -118,7 +118,7 @@ class Requests:
                 "probs": answer.probs,
                 "abstain": withheld,
                 "ood_score": answer.ood_score,
-                "model": None if model is None else model.published.id,
+                "model": None if model is None else results.model_name(model.published).as_map(),
                 "radio_only": True,
             }
             self._done.put([*route, _packed(asked, {"ok": True, **values})])

@@ -12,10 +12,13 @@ import torch
 from numpy.typing import NDArray
 
 from rvsense import current
+from rvsense.config import Serving
 from rvsense.errors import FrameError, ModelError, UsageError
 from rvsense.grids import CELLS
 from rvsense.model import ServableModel
+from rvsense.policy import abstention
 from rvsense.published import open_model
+from rvsense.results import model_name
 
 CHIRP_FILE = re.compile(r"(?P<frame>\d{6})_(?P<chirp>\d{4})\.npy")
 
@@ -24,10 +27,11 @@ def classify_files(files: list[Path], state_dir: Path, model_path: Path | None) 
     """Print one JSON line per heatmap; returns 1 when some file could not be read, else 0.
 
     ROD2021's chirp files of one frame (`000012_0000.npy`, `000012_0064.npy`, …) make one
-    heatmap together.
+    heatmap together. Answers are withheld as a daemon with the default thresholds does.
     """
     torch.set_num_threads(1)
     model = _load(state_dir, model_path)
+    name, thresholds = model_name(model.published).as_map(), Serving()
     failed = 0
     for group in group_chirps(files):
         line: dict[str, Any] = {"files": [str(path) for path in group]}
@@ -37,8 +41,10 @@ def classify_files(files: list[Path], state_dir: Path, model_path: Path | None) 
             failed += 1
             print(f"rvsense: {error}", file=sys.stderr)
             continue
-        line |= {"label": answer.label, "probs": answer.probs, "abstain": answer.abstain}
-        line |= {"ood_score": answer.ood_score, "model": model.published.id, "radio_only": True}
+        withheld = abstention(answer, thresholds)
+        line |= {"label": None if withheld else answer.label, "probs": answer.probs}
+        line |= {"abstain": withheld, "ood_score": answer.ood_score}
+        line |= {"model": name, "radio_only": True}
         print(json.dumps(line), flush=True)
     return 1 if failed else 0
 

@@ -7,11 +7,14 @@ is sent carries `repeat: true`; those who had it already may skip it.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgpack
 
 from rvsense.errors import RvsenseError
+
+if TYPE_CHECKING:  # what it imports is heavy, and no subscriber needs it
+    from rvsense.published import PublishedModel
 
 VERSION = 1
 TOPIC = "classification/"
@@ -30,6 +33,16 @@ class ModelName:
     step: int
     sha256: str
     published_ns: int
+
+    def as_map(self) -> dict[str, Any]:
+        """The contract's map, the same wherever an answer names its model."""
+        return {name: getattr(self, name) for name in type(self).__dataclass_fields__}
+
+
+def model_name(published: "PublishedModel") -> ModelName:
+    """The name that answers give to a published model."""
+    created_ns = int(published.manifest["created_ns"])
+    return ModelName(published.id, published.step, published.sha256, created_ns)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,9 +90,7 @@ def as_map(result: Result) -> dict[str, Any]:
         "probs": dict(result.probs),
         "abstain": result.abstain,
         "ood_score": result.ood_score,
-        "model": None
-        if model is None
-        else {name: getattr(model, name) for name in ModelName.__dataclass_fields__},
+        "model": None if model is None else model.as_map(),
         "received_ns": result.received_ns,
         "published_ns": result.published_ns,
         "result_seq": result.result_seq,

@@ -48,6 +48,7 @@ def make_model() -> Callable[..., PublishedModel]:
     """`make_model(models_dir, step, favours=...)`: publish a narrow encoder with a head.
 
     `favours` is the index of the class that the head answers for everything; None = no head.
+    `scale` is the familiarity's: the smaller, the stranger every frame.
     `spoil` changes the tensors of the encoder before they are written.
     """
     torch.set_num_threads(1)
@@ -58,6 +59,7 @@ def make_model() -> Callable[..., PublishedModel]:
         *,
         favours: int | None = 0,
         familiar: bool = True,
+        scale: float = 0.8,
         head: HeadFit | None = None,
         spoil: Callable[[dict[str, torch.Tensor]], None] = lambda _: None,
         **manifest: Any,
@@ -75,7 +77,7 @@ def make_model() -> Callable[..., PublishedModel]:
             models_dir,
             weights=weights,
             head=head,
-            familiarity=Familiarity(reference, scale=0.8) if familiar else None,
+            familiarity=Familiarity(reference, scale) if familiar else None,
             manifest={"step": step, "created_ns": 17, "encoder": SPEC.to_dict()} | manifest,
         )
 

@@ -16,9 +16,12 @@ PURE = {
     "daemon": (
         *("pairing", "decisions", "matching", "offset", "fit", "lane", "release", "ledger"),
         *("thinning", "order", "scoring", "outbox", "backoff", "exam", "ending", "labels"),
-        *("core", "effects", "policy", "tally", "health"),
+        *("core", "effects", "tally", "health"),
     ),
-    "rvsense": ("wire", "results", "link", "frames", "grids", "answer", "errors", "addresses"),
+    "rvsense": (
+        *("wire", "results", "link", "frames", "grids", "answer", "errors", "addresses"),
+        "policy",
+    ),
 }
 IMPURE = {"zmq", "torch", "time", "threading", "socket", "random", "subprocess", "asyncio"}
 

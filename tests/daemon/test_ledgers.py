@@ -10,9 +10,9 @@ from rvsense.answer import Answer
 from rvsense.config import Serving
 from rvsense.daemon.backoff import Backoff
 from rvsense.daemon.effects import PairFound
-from rvsense.daemon.policy import abstention
 from rvsense.daemon.scoring import Score
 from rvsense.daemon.tally import Tally, percentile
+from rvsense.policy import abstention
 
 
 def test_truth_before_and_after_the_answer_count_alike() -> None:

@@ -123,7 +123,7 @@ def test_classify(office: Office) -> None:
         "probs": {"car": 0.9},
         "abstain": None,
         "ood_score": 0.5,
-        "model": "step-1",
+        "model": {"id": "step-1", "step": 1, "sha256": "ab", "published_ns": 5},
         "radio_only": True,
     }
     assert office.rings == 1

@@ -6,11 +6,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from numpy.typing import NDArray
 
 from rvsense.classify import classify_files, group_chirps, read_heatmap
+from rvsense.config import Serving
 from rvsense.errors import FrameError, UsageError
+from rvsense.head import HeadFit
 from rvsense.published import PublishedModel
+from rvsense.results import model_name
 
 MakeHeatmap = Callable[..., NDArray[np.float32]]
 
@@ -87,7 +91,7 @@ def test_good_files_are_answered_beside_bad_ones(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     """One JSON line per heatmap, one line on standard error per bad file, and exit status 1."""
-    model = make_model(tmp_path / "models", favours=3)
+    model = make_model(tmp_path / "models", favours=3, familiar=False)
     good = save(tmp_path / "good.npy", make_heatmap())
     bad = tmp_path / "bad.npy"
     bad.write_text("no heatmap")
@@ -95,10 +99,31 @@ def test_good_files_are_answered_beside_bad_ones(
     out, err = capsys.readouterr()
     (line,) = map(json.loads, out.splitlines())
     assert line["files"] == [str(good)]
-    assert (line["label"], line["model"], line["radio_only"]) == ("car", model.id, True)
+    assert (line["label"], line["radio_only"]) == ("car", True)
+    assert line["model"] == model_name(model).as_map()
     assert line["abstain"] is None
     assert str(bad) in err
     assert classify_files([good], tmp_path, None) == 0
+
+
+def test_answers_are_withheld_as_a_daemon_does(
+    tmp_path: Path,
+    make_heatmap: MakeHeatmap,
+    make_model: Callable[..., PublishedModel],
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """Below the least confidence, or far from all that is known, no class is named."""
+    flat = torch.zeros(make_model(tmp_path / "any").head().mean.shape)  # type: ignore[union-attr]
+    undecided = HeadFit(torch.zeros(4, len(flat)), torch.zeros(4), flat, flat + 1)
+    unsure = make_model(tmp_path / "models", head=undecided, familiar=False)
+    strange = make_model(tmp_path / "models", 2, favours=3, scale=1e-3)
+    good = save(tmp_path / "good.npy", make_heatmap())
+    for model, reason in ((unsure, "low_confidence"), (strange, "out_of_distribution")):
+        assert classify_files([good], tmp_path, model.path) == 0
+        line = json.loads(capsys.readouterr().out)
+        assert (line["label"], line["abstain"]) == (None, reason)
+        assert set(line["probs"]) == {"empty", "pedestrian", "cyclist", "car"}
+    assert line["ood_score"] > Serving().max_ood_score
 
 
 def test_a_damaged_model_is_passed_over_and_named(
@@ -114,7 +139,7 @@ def test_a_damaged_model_is_passed_over_and_named(
     good = save(tmp_path / "good.npy", make_heatmap())
     assert classify_files([good], tmp_path, None) == 0
     out, err = capsys.readouterr()
-    assert json.loads(out)["model"] == older.id
+    assert json.loads(out)["model"]["id"] == older.id
     assert newer.id in err
     assert classify_files([good], tmp_path / "elsewhere", older.path) == 0
 
