@@ -1,6 +1,7 @@
 """Labelled frames, for the linear head alone: the encoder never sees a label.
 
-Bounded by class: when a class has its share of the places, its oldest frame leaves.
+Bounded by class: when a class has its share of the places, its oldest frame leaves. In a
+table that has shrunk below what was kept, a class short of its share takes from the most numerous.
 """
 
 import zlib
@@ -57,7 +58,11 @@ class LabelStore:
         return self.rows.fill
 
     def _slot(self, index: int) -> int:
-        mine = (self.rows.take("label") == index).nonzero()[:, 0]
-        if len(mine) < self._share:
-            return self.rows.fill
+        labels = self.rows.take("label")
+        counts = labels.bincount(minlength=len(CLASSES))
+        if counts[index] < self._share:
+            if self.rows.fill < self.rows.capacity:
+                return self.rows.fill
+            index = int(counts.argmax())
+        mine = (labels == index).nonzero()[:, 0]
         return int(mine[self.rows.take("order")[mine].argmin()])

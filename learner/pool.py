@@ -3,8 +3,9 @@
 The pool decouples batch order from ingest order: neighbouring frames of a stream are near
 copies, and a batch of them teaches almost nothing.
 
-Every policy answers `slot(key) -> slot | None` for the next pair, None to let it go. A new
-pair takes the next free slot until the table is full.
+Every policy answers `slot(key, fill) -> slot | None` for the next pair, None to let it go. A
+new pair takes the next free slot until the table is full. How full it is, only the table
+knows: after a restore it may be larger or smaller than the one that a policy has filled.
 """
 
 from typing import Protocol
@@ -17,8 +18,8 @@ from torch.nn import functional as F
 class Policy(Protocol):
     """What the three policies share. State is tensors, for the checkpoint."""
 
-    def slot(self, key: Tensor) -> int | None:
-        """Where the next pair goes; `key` is its (D,) teacher key."""
+    def slot(self, key: Tensor, fill: int) -> int | None:
+        """Where the next pair goes, with `fill` slots in use; `key` is its (D,) teacher key."""
 
     def state(self) -> dict[str, Tensor]:
         """Everything that the next decision depends on."""
@@ -35,10 +36,10 @@ class Reservoir:
         self._generator = generator
         self._seen = 0
 
-    def slot(self, key: Tensor) -> int | None:  # noqa: ARG002 - chance alone decides
+    def slot(self, key: Tensor, fill: int) -> int | None:  # noqa: ARG002 - chance alone decides
         """A free slot, else a uniformly drawn one or none."""
-        place = self._seen
-        if self._seen >= self._capacity:
+        place = fill
+        if fill >= self._capacity:
             place = int(torch.randint(self._seen + 1, (1,), generator=self._generator))
         self._seen += 1
         return place if place < self._capacity else None
@@ -52,6 +53,15 @@ class Reservoir:
         self._seen = int(state["seen"])
 
 
+def ring_slot(seen: int, fill: int, capacity: int) -> int:
+    """The next free slot, else the oldest, of a ring that has taken `seen` rows.
+
+    Where the capacity has changed since it was filled, slots come in turn for one round, and
+    by age again after it.
+    """
+    return fill if fill < capacity else seen % capacity
+
+
 class Fifo:
     """The newest pairs, whatever they show."""
 
@@ -59,9 +69,9 @@ class Fifo:
         self._capacity = capacity
         self._seen = 0
 
-    def slot(self, key: Tensor) -> int | None:  # noqa: ARG002 - age alone decides
-        """The slot of the oldest pair."""
-        place = self._seen % self._capacity
+    def slot(self, key: Tensor, fill: int) -> int | None:  # noqa: ARG002 - age alone decides
+        """A free slot, else that of the oldest pair."""
+        place = ring_slot(self._seen, fill, self._capacity)
         self._seen += 1
         return place
 
@@ -89,11 +99,11 @@ class MinRedundancy:
         self._seen = 0
         self._fill = 0
 
-    def slot(self, key: Tensor) -> int | None:
+    def slot(self, key: Tensor, fill: int) -> int | None:
         """A free slot, else that of the older of the two most alike, the new one included."""
         unit = F.normalize(key.float(), dim=0).half()
         likeness = self._likeness_to(unit)
-        place = self._fill if self._fill < len(self._keys) else self._oldest_twin(likeness)
+        place = fill if fill < len(self._keys) else self._oldest_twin(likeness)
         self._fill = max(self._fill, place + 1)
         self._keys[place] = unit
         self._age[place] = self._seen

@@ -72,6 +72,8 @@ class Rows:
         """Put back a chunk, in order of index; rows beyond the capacity are left out."""
         start = index * CHUNK_ROWS
         count = min(len(next(iter(tensors.values()))), max(self.capacity - start, 0))
+        if not count:
+            return
         for name, column in self.columns.items():
             column[start : start + count] = tensors[name][:count]
         self.fill = max(self.fill, start + count)

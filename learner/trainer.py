@@ -21,7 +21,7 @@ from rvsense.learner.augment import Augmentation, augment
 from rvsense.learner.averaging import Average
 from rvsense.learner.keys import KeyScale
 from rvsense.learner.labels import LabelStore, stretch_of
-from rvsense.learner.pool import make_policy
+from rvsense.learner.pool import make_policy, ring_slot
 from rvsense.learner.presets import Preset
 from rvsense.learner.queue import KeyQueue
 from rvsense.learner.rows import Column, Rows
@@ -120,12 +120,13 @@ class Trainer:
         }
         stretch = stretch_of(pair.site, pair.epoch, pair.stamp_ns)
         if self.ring.capacity and stretch % HELD_OUT_SHARE == 0:
-            self.ring.put(self.counters.held_out % self.ring.capacity, **row)
+            slot = ring_slot(self.counters.held_out, self.ring.fill, self.ring.capacity)
+            self.ring.put(slot, **row)
             self.counters.held_out += 1
             return
-        slot = self.policy.slot(key)
-        if slot is not None:
-            self.pool.put(slot, **row)
+        kept = self.policy.slot(key, self.pool.fill)
+        if kept is not None:
+            self.pool.put(kept, **row)
 
     def add_label(self, label: Label) -> None:
         """Keep a labelled frame for the head.

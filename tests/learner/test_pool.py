@@ -4,18 +4,26 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from rvsense.learner.pool import Fifo, MinRedundancy, Policy, Reservoir
+from rvsense.learner.pool import Fifo, MinRedundancy, Policy, Reservoir, make_policy
 from rvsense.learner.rows import CHUNK_ROWS, Column, Rows
 
 
 def kept(policy: Policy, keys: torch.Tensor, capacity: int) -> list[int]:
     """Numbers of the keys in each slot after all were offered."""
     slots = [-1] * capacity
+    offer(policy, keys, slots)
+    return slots
+
+
+def offer(policy: Policy, keys: torch.Tensor, slots: list[int]) -> list[int | None]:
+    """Put the number of every kept key into its slot, -1 being a free one; the decisions."""
+    decisions = []
     for i, key in enumerate(keys):
-        slot = policy.slot(key)
+        slot = policy.slot(key, len(slots) - slots.count(-1))
         if slot is not None:
             slots[slot] = i
-    return slots
+        decisions.append(slot)
+    return decisions
 
 
 def test_reservoir_is_uniform() -> None:
@@ -78,11 +86,54 @@ def test_state_continues_the_same_decisions(name: str) -> None:
         return policies[name], generator
 
     first, its_generator = new()
-    kept(first, keys[:30], 9)
+    slots = kept(first, keys[:30], 9)
     second, other_generator = new()
     second.load(first.state())
     other_generator.set_state(its_generator.get_state())
-    assert [first.slot(key) for key in keys[30:]] == [second.slot(key) for key in keys[30:]]
+    assert offer(first, keys[30:], [*slots]) == offer(second, keys[30:], [*slots])
+
+
+@pytest.mark.parametrize("fill", [3, 7, 9, 40])
+@pytest.mark.parametrize("capacity", [4, 9, 15, 16, 33])
+@pytest.mark.parametrize("name", ["reservoir", "fifo", "min_redundancy"])
+def test_a_table_of_another_size_is_filled_and_stays_full(
+    name: str, capacity: int, fill: int
+) -> None:
+    """After a restore into more or fewer rows, free slots go first and none lies beyond."""
+    keys = torch.randn(100, 6, generator=torch.Generator().manual_seed(2))
+    old = make_policy(name, 9, 6, torch.Generator().manual_seed(5))
+    before = kept(old, keys[:fill], 9)
+    new = make_policy(name, capacity, 6, torch.Generator().manual_seed(5))
+    new.load(old.state())
+    slots = (before + [-1] * capacity)[:capacity]
+    free = [i for i, number in enumerate(slots) if number < 0]
+    decisions = offer(new, keys[fill:], slots)
+    assert decisions[: len(free)] == free
+    assert min(slots) >= 0
+    assert len(slots) == capacity
+
+
+def test_fifo_of_another_size_keeps_the_newest_after_one_round() -> None:
+    """The order of age is back once every slot has had its turn."""
+    old = Fifo(5)
+    slots = kept(old, torch.zeros(7, 1), 5) + [-1] * 3
+    new = Fifo(8)
+    new.load(old.state())
+    offer(new, torch.zeros(11, 1), slots)
+    assert sorted(slots) == list(range(3, 11))
+
+
+@pytest.mark.parametrize("capacity", [1, CHUNK_ROWS, CHUNK_ROWS + 3, 5 * CHUNK_ROWS])
+def test_rows_of_another_size_take_what_fits(capacity: int) -> None:
+    """Chunks of a larger table leave a smaller one full, never more than full."""
+    big = Rows(3 * CHUNK_ROWS, {"x": Column((), torch.int64)})
+    for i in range(3 * CHUNK_ROWS):
+        big.put(i, x=i)
+    small = Rows(capacity, {"x": Column((), torch.int64)})
+    for index, _, tensors in big.chunks():
+        small.load_chunk(index, f"digest-{index}", tensors)
+    assert small.take("x").tolist() == list(range(min(capacity, 3 * CHUNK_ROWS)))
+    assert small.fill == len(small.take("x"))
 
 
 def test_rows_know_which_chunks_changed() -> None:
