@@ -24,6 +24,7 @@ from rvsense.replay.report import Tally
 from rvsense.replay.sender import Sender
 from rvsense.replay.sequence import Dataset
 
+LOWEST_SPEED, HIGHEST_SPEED = 0.001, 1000.0
 _PARENT_CHECK_S = 0.5
 
 
@@ -43,8 +44,10 @@ class PlayerSettings:
     """Stop once this process is no longer the parent: a killed daemon leaves no player behind."""
 
     def __post_init__(self) -> None:
-        if self.speed is not None and not 0.001 <= self.speed <= 1000:
-            raise UsageError(f"--speed {self.speed:g}: 0.001 to 1000, or max, expected")
+        if self.speed is not None and not LOWEST_SPEED <= self.speed <= HIGHEST_SPEED:
+            raise UsageError(
+                f"--speed {self.speed:g}: {LOWEST_SPEED:g} to {HIGHEST_SPEED:g}, or max, expected"
+            )
         if not 0 <= self.labels <= 1:
             raise UsageError(f"--labels {self.labels:g}: a fraction from 0 to 1 expected")
 

@@ -19,6 +19,7 @@ from pathlib import Path
 from tqdm import tqdm
 
 from rvsense.config import Simulate
+from rvsense.configfile import slots
 from rvsense.errors import RvsenseError, UsageError
 from rvsense.replay.simulate.camera import calibration_yaml
 from rvsense.replay.simulate.plan import SequencePlan, plan, site_date
@@ -27,8 +28,6 @@ from rvsense.replay.simulate.sites import build_site
 from rvsense.replay.simulate.writer import SequenceWriter
 
 PARTIAL = ".partial"
-MAX_SITES = 28
-"""A site's date is a day of one month."""
 # sequences last: its presence says that the dataset is whole.
 _PARTS = ("calib", "annotations", "sequences")
 _ONE_THREAD = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
@@ -116,16 +115,12 @@ def write_sequence(root: Path, one: SequencePlan, settings: Simulate, progress: 
 
 
 def _check(settings: Simulate) -> None:
-    for name, low, high in (
-        ("sequences", 1, 100_000),
-        ("frames", 1, 999_999),
-        ("sites", 1, MAX_SITES),
-        ("seed", 0, 2**32 - 1),
-        ("jobs", 0, 256),
-    ):
+    for name, slot in slots(Simulate).items():
         value = getattr(settings, name)
-        if not low <= value <= high:
-            raise UsageError(f"{name} is {value}, allowed are {low} to {high}")
+        try:
+            slot.read(value)
+        except ValueError as error:
+            raise UsageError(f"{name} is {value}; allowed: {error}") from None
 
 
 def _claim(out: Path) -> Path:

@@ -219,7 +219,14 @@ def test_malformed_endpoint_is_a_usage_error(endpoint: str, rod2021: Rod2021) ->
 
 
 @pytest.mark.parametrize(
-    "wrong", [{"speed": 0.0}, {"speed": -1.0}, {"speed": float("nan")}, {"labels": 1.5}]
+    "wrong",
+    [
+        {"speed": 0.0009},
+        {"speed": 1000.5},
+        {"speed": -1.0},
+        {"speed": float("nan")},
+        {"labels": 1.5},
+    ],
 )
 def test_impossible_settings_are_refused(wrong: dict[str, float]) -> None:
     """Speed and fraction are checked before a dataset is opened."""

@@ -118,7 +118,7 @@ def test_what_an_interrupted_run_left_is_cleared(tmp_path: Path) -> None:
 def test_impossible_settings_are_named(tmp_path: Path, name: str, value: int) -> None:
     """The setting, its value and what is allowed are in the message; nothing is written."""
     change: dict[str, Any] = {name: value}
-    with pytest.raises(UsageError, match=f"{name} is {value}, allowed are"):
+    with pytest.raises(UsageError, match=f"{name} is {value}; allowed: a whole number from"):
         simulate(tmp_path / "x", replace(Simulate(), **change))
     assert not (tmp_path / "x").exists()
 
