@@ -26,7 +26,13 @@ from rvsense.daemon.models import ModelKeeper, Outcome
 from rvsense.daemon.notify import Notifier
 from rvsense.daemon.publisher import Publisher
 from rvsense.daemon.scoring import Score
-from rvsense.daemon.sockets import Bell, bind
+from rvsense.daemon.sockets import (
+    SUBSCRIPTION_BYTES,
+    Bell,
+    bind,
+    intake_message_bytes,
+    request_message_bytes,
+)
 from rvsense.daemon.tally import Tally
 from rvsense.errors import ConfigError
 from rvsense.machine import pick_device, preset_name, teacher_file
@@ -101,9 +107,6 @@ def build(
     *,
     state_dir: Path,
     runtime_dir: Path,
-    lockstep: bool,
-    learn: bool,
-    learner_endpoint: str | None,
     reload: Callable[[], Config] | None,
     configure_logs: Callable[[str], None],
 ) -> Parts:
@@ -113,7 +116,7 @@ def build(
         ConfigError: a device, a port or a file that the configuration asks for is not there.
     """
     device = pick_device(config.serving.device, "serving.device")
-    if learn and learner_endpoint is None:
+    if config.learn and not config.learner:
         _preflight(config)
     context = zmq.Context()
     try:
@@ -141,7 +144,8 @@ def build(
     inference = Inference(config.serving, deliver, keeper.restore())
     core = Core(config.intake, config.pairing, exam)
     learner = None
-    if learn:
+    lockstep = config.replay.lockstep
+    if config.learn:
         learner = LearnerProcess(
             context,
             poller,
@@ -150,7 +154,7 @@ def build(
             state_dir=state_dir,
             runtime_dir=runtime_dir,
             lockstep=lockstep,
-            endpoint=learner_endpoint,
+            endpoint=config.learner or None,
         )
     tally, score = Tally(), Score()
     metrics = Metrics(_build_info(config, device), config.intake.max_sites)
@@ -199,10 +203,23 @@ def _sockets(
         zmq.PULL,
         wanted.intake,
         "--intake",
+        max_message_bytes=intake_message_bytes(config.intake),
         high_water_messages=config.intake.high_water_messages,
     )
-    results, results_at = bind(context, zmq.XPUB, wanted.results, "--results")
-    requests, requests_at = bind(context, zmq.ROUTER, wanted.requests, "--requests")
+    results, results_at = bind(
+        context,
+        zmq.XPUB,
+        wanted.results,
+        "--results",
+        max_message_bytes=SUBSCRIPTION_BYTES,
+    )
+    requests, requests_at = bind(
+        context,
+        zmq.ROUTER,
+        wanted.requests,
+        "--requests",
+        max_message_bytes=request_message_bytes(config.intake),
+    )
     bound = {"intake": intake_at, "results": results_at, "requests": requests_at}
     return intake, results, requests, bound
 
@@ -210,7 +227,9 @@ def _sockets(
 def _build_info(config: Config, device: torch.device) -> dict[str, str]:
     return {
         "version": __version__,
-        "preset": config.learning.preset,
+        "preset": preset_name(
+            config.learning, pick_device(config.learning.device, "learning.device")
+        ),
         "device": device.type,
         "torch": torch.__version__,
     }

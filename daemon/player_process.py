@@ -4,10 +4,9 @@ import json
 import os
 import subprocess
 import sys
-from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
+from rvsense.config import Replay
 from rvsense.errors import RvsenseError
 
 
@@ -17,17 +16,6 @@ class PlayerError(RvsenseError):
     def __init__(self, status: int) -> None:
         super().__init__(f"the replay ended with status {status}")
         self.status = status if status > 0 else RvsenseError.status
-
-
-@dataclass(frozen=True, slots=True)
-class Replay:
-    """What `--replay` and its companions ask for. `speed` None = lock-step (max)."""
-
-    path: Path
-    speed: float | None = 1.0
-    loop: bool = False
-    labels: float = 0.01
-    exit_at_end: bool = False
 
 
 class PlayerProcess:
@@ -45,7 +33,7 @@ class PlayerProcess:
             "--to",
             endpoint,
         ]
-        command += ["--speed", "max" if replay.speed is None else f"{replay.speed:g}"]
+        command += ["--speed", "max" if replay.lockstep else f"{replay.speed:g}"]
         command += ["--labels", str(replay.labels), "--score", "--seed", str(seed), "--json"]
         command += ["--until-pid", str(os.getpid())]
         command += ["--loop"] if replay.loop else []

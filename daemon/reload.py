@@ -9,6 +9,7 @@ import structlog
 
 from rvsense import logs
 from rvsense.config import Config, Serving
+from rvsense.configfile import flatten
 from rvsense.daemon.parts import Parts
 from rvsense.errors import ConfigError
 
@@ -47,7 +48,7 @@ class Reloader:
             self._parts.metrics.reloaded(ok=False, now_s=time.time())
             log.error("reload_refused", error=str(error))
             raise
-        changed = list(_changed(self._parts.config, new))
+        changed = _changed(self._parts.config, new)
         live = [key for key in changed if _is_live(key)]
         self._apply(new)
         self._parts.metrics.reloaded(ok=True, now_s=time.time())
@@ -71,12 +72,6 @@ def _is_live(key: str) -> bool:
     return key == "log_level" or (section == "serving" and name in LIVE_SERVING)
 
 
-def _changed(old: Any, new: Any, prefix: str = "") -> list[str]:
-    keys: list[str] = []
-    for item in dataclasses.fields(old):
-        before, after = getattr(old, item.name), getattr(new, item.name)
-        if dataclasses.is_dataclass(before):
-            keys += _changed(before, after, f"{prefix}{item.name}.")
-        elif before != after:
-            keys.append(prefix + item.name)
-    return keys
+def _changed(old: Config, new: Config) -> list[str]:
+    before = flatten(old)
+    return [key for key, value in flatten(new).items() if value != before[key]]

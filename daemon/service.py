@@ -25,7 +25,7 @@ from rvsense.daemon.http import HttpServer, json_line
 from rvsense.daemon.live import Terminal, closing_lines
 from rvsense.daemon.loop import Loop
 from rvsense.daemon.parts import Parts, build
-from rvsense.daemon.player_process import PlayerProcess, Replay
+from rvsense.daemon.player_process import PlayerProcess
 from rvsense.daemon.signals import Signals
 from rvsense.daemon.watch import Housekeeping, Watch
 from rvsense.errors import ConfigError
@@ -36,14 +36,7 @@ END_WITHIN_S = 120.0
 """At the end of a replay nobody waits at the door: a large checkpoint may take its time."""
 
 
-def run(
-    config: Config,
-    *,
-    replay: Replay | None,
-    learn: bool,
-    learner_endpoint: str | None,
-    reload: Callable[[], Config] | None,
-) -> int:
+def run(config: Config, *, reload: Callable[[], Config] | None) -> int:
     """Run a daemon until it is told to stop; returns the exit status.
 
     Raises:
@@ -64,26 +57,24 @@ def run(
             config,
             state_dir=state_dir,
             runtime_dir=Path(runtime_dir),
-            lockstep=replay is not None and replay.speed is None,
-            learn=learn,
-            learner_endpoint=learner_endpoint,
             reload=reload,
             configure_logs=configure_logs,
         )
         stack.callback(parts.close)
-        return _serve(parts, replay, signals, terminal)
+        return _serve(parts, signals, terminal)
 
 
-def _serve(parts: Parts, replay: Replay | None, signals: Signals, terminal: Terminal) -> int:
+def _serve(parts: Parts, signals: Signals, terminal: Terminal) -> int:
     """Start, turn until told to stop, end in order; returns the exit status."""
-    loop = Loop(parts, exit_at_end=replay is not None and replay.exit_at_end)
+    player, replay = None, parts.config.replay
+    loop = Loop(parts, exit_at_end=replay.exit_at_end)
     signals.wake_with(loop.wake)
     watch = Watch(parts, loop)
     keeping = Housekeeping(parts, loop, watch, terminal)
     with ExitStack() as stack:
         _open_http(parts, watch, stack)
         parts.start()
-        if replay is not None:
+        if replay.path:
             player = PlayerProcess(replay, parts.endpoints["intake"], parts.config.seed)
             stack.callback(player.stop)
             loop.watch_player(player)
@@ -94,7 +85,7 @@ def _serve(parts: Parts, replay: Replay | None, signals: Signals, terminal: Term
             keeping.turn(time.monotonic())
             signals.act(loop)
         parts.notifier.stopping("stopping")
-        if replay is not None:
+        if player is not None:
             player.terminate()
         _stop(parts, loop, signals)
     terminal.end()

@@ -5,9 +5,15 @@ from typing import Any
 
 import zmq
 
+from rvsense.config import Intake
 from rvsense.errors import ConfigError
+from rvsense.grids import CELLS
 
-MAX_MESSAGE_BYTES = 64 * 1024 * 1024
+HEADER_BYTES = 8 * 1024
+"""Room for a header of rvsense.wire, and for one that is too long: it is refused with a reason."""
+
+SUBSCRIPTION_BYTES = 1024
+"""What a subscriber may send: the topic it asks for."""
 
 
 def bind(
@@ -16,15 +22,18 @@ def bind(
     endpoint: str,
     flag: str,
     *,
+    max_message_bytes: int,
     high_water_messages: int = 1000,
 ) -> tuple["zmq.Socket[bytes]", str]:
     """A bound socket and the endpoint it really got.
+
+    A peer that sends a part of more than `max_message_bytes` is cut off before it is stored.
 
     Raises:
         ConfigError: when the endpoint cannot be bound; names the flag to choose another.
     """
     socket = context.socket(kind)
-    socket.setsockopt(zmq.MAXMSGSIZE, MAX_MESSAGE_BYTES)
+    socket.setsockopt(zmq.MAXMSGSIZE, max_message_bytes)
     socket.setsockopt(zmq.HANDSHAKE_IVL, 5000)
     socket.setsockopt(zmq.HEARTBEAT_IVL, 5000)
     socket.setsockopt(zmq.HEARTBEAT_TIMEOUT, 15000)
@@ -42,6 +51,16 @@ def bind(
         what = "is in use" if in_use else f"cannot be bound ({error.strerror})"
         raise ConfigError(f"{endpoint} {what}; choose another with {flag}") from None
     return socket, socket.getsockopt_string(zmq.LAST_ENDPOINT)
+
+
+def request_message_bytes(intake: Intake) -> int:
+    """The longest part that a request may have: the heatmap of the most chirps."""
+    return intake.max_chirps * CELLS * CELLS * 2 * 4 + HEADER_BYTES  # float32 of two parts
+
+
+def intake_message_bytes(intake: Intake) -> int:
+    """The longest part that a frame may have: an image, or the heatmap of the most chirps."""
+    return max(intake.max_image_bytes + HEADER_BYTES, request_message_bytes(intake))
 
 
 class Bell:

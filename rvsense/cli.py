@@ -42,68 +42,58 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
+DAEMON_VALUES = (
+    ("--replay", "replay.path", "DIR", "play this dataset into it"),
+    ("--speed", "replay.speed", "N|max", "replay rate; max = lock-step, the same on every run"),
+    ("--labels", "replay.labels", "FRACTION", "share of annotations the classifier may see (0.01)"),
+    ("--learner", "learner", "ENDPOINT", "use a learner that runs elsewhere"),
+    ("--preset", "learning.preset", "P", "edge, paper or auto"),
+    ("--teacher-weights", "learning.teacher_weights", "FILE", "teacher weights of your own"),
+    ("--state-dir", "state_dir", "D", "models and checkpoints"),
+    ("--seed", "seed", "N", "seed of training, sampling and the choice of labels"),
+    ("--intake", "endpoints.intake", "E", "frames come in here"),
+    ("--results", "endpoints.results", "E", "classifications go out here"),
+    ("--requests", "endpoints.requests", "E", "requests are answered here"),
+    ("--http", "endpoints.http", "HOST:PORT", "metrics and health"),
+    ("--log-level", "log_level", "LEVEL", "debug, info, warning or error"),
+)
+"""Flags that take a value: each is a key of the configuration file."""
+
+DAEMON_SWITCHES = (
+    ("--loop", "replay.loop", True, "replay again and again"),
+    ("--exit-at-end", "replay.exit_at_end", True, "exit after the replay"),
+    ("--no-learn", "learn", False, "serve only"),
+)
+
+
 def _daemon(commands: Any) -> None:
     parser = commands.add_parser("daemon", help="take frames in, learn, answer, serve")
-    parser.add_argument("--replay", type=Path, metavar="DIR", help="play this dataset into it")
-    parser.add_argument(
-        "--speed", type=_speed, default=1.0, metavar="N|max",
-        help="replay rate; max = lock-step, nothing dropped, same result every time",
-    )  # fmt: skip
-    parser.add_argument("--loop", action="store_true", help="replay again and again")
-    parser.add_argument("--exit-at-end", action="store_true", help="exit after the replay")
-    parser.add_argument(
-        "--labels", type=_share, default=0.01, metavar="FRACTION",
-        help="share of the replayed frames whose annotation the classifier may see (0.01)",
-    )  # fmt: skip
-    parser.add_argument("--no-learn", action="store_true", help="serve only")
-    parser.add_argument("--learner", metavar="ENDPOINT", help="use a learner that runs elsewhere")
     parser.add_argument("--config", type=Path, metavar="FILE", help="TOML configuration")
     parser.add_argument("--print-config", action="store_true", help="print it whole, and exit")
-    for flag, key, help_text in (
-        ("--preset", "learning.preset", "edge, paper or auto"),
-        ("--state-dir", "state_dir", "models and checkpoints"),
-        ("--teacher-weights", "learning.teacher_weights", "file of teacher weights"),
-        ("--intake", "endpoints.intake", "frames come in here"),
-        ("--results", "endpoints.results", "classifications go out here"),
-        ("--requests", "endpoints.requests", "requests are answered here"),
-        ("--http", "endpoints.http", "HOST:PORT of metrics and health"),
-        ("--log-level", "log_level", "debug, info, warning or error"),
-    ):
-        parser.add_argument(flag, dest=key, metavar="…", help=help_text)
-    parser.add_argument("--seed", dest="seed", type=int, metavar="N", help="seed of everything")
+    readers: dict[str, Any] = {"replay.speed": _speed, "replay.labels": _share, "seed": int}
+    for flag, key, metavar, text in DAEMON_VALUES:
+        parser.add_argument(flag, dest=key, type=readers.get(key, str), metavar=metavar, help=text)
+    for flag, key, value, text in DAEMON_SWITCHES:
+        parser.add_argument(flag, dest=key, action="store_const", const=value, help=text)
     parser.set_defaults(run=_run_daemon)
 
 
 def _run_daemon(options: argparse.Namespace) -> int:
     from rvsense import configfile
 
-    overrides = {
-        key: value
-        for key, value in vars(options).items()
-        if value is not None and (key in ("seed", "state_dir", "log_level") or "." in key)
-    }
+    keys = [row[1] for row in (*DAEMON_VALUES, *DAEMON_SWITCHES)]
+    given = {key: getattr(options, key) for key in keys}
+    overrides = {key: value for key, value in given.items() if value is not None}
     config = configfile.load(options.config, overrides)
     if options.print_config:
         print(configfile.render(config), end="")
         return 0
-    from rvsense.daemon import service
-    from rvsense.daemon.player_process import Replay
-
-    replay = None
-    if options.replay is not None:
-        replay = Replay(
-            options.replay, options.speed, options.loop, options.labels, options.exit_at_end
-        )
-    elif options.exit_at_end or options.loop:
+    if not config.replay.path and (config.replay.loop or config.replay.exit_at_end):
         raise UsageError("--loop and --exit-at-end go with --replay DIR")
+    from rvsense.daemon import service
+
     reload = (lambda: configfile.load(options.config, overrides)) if options.config else None
-    return service.run(
-        config,
-        replay=replay,
-        learn=not options.no_learn,
-        learner_endpoint=options.learner,
-        reload=reload,
-    )
+    return service.run(config, reload=reload)
 
 
 def _replay(commands: Any) -> None:
@@ -127,7 +117,7 @@ def _run_replay(options: argparse.Namespace) -> int:
         PlayerSettings(
             path=options.path,
             to=options.to,
-            speed=options.speed,
+            speed=options.speed or None,
             loop=options.loop,
             labels=options.labels,
             score=options.score,
@@ -257,15 +247,16 @@ def _watch_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--count", type=int, default=0, metavar="N", help="stop after N; 0 = never")
 
 
-def _speed(text: str) -> float | None:
+def _speed(text: str) -> float:
+    """A rate; 0 for max."""
     if text == "max":
-        return None
+        return 0.0
     try:
         speed = float(text)
     except ValueError:
-        speed = 0.0
-    if not 0 < speed <= 1000:
-        raise argparse.ArgumentTypeError(f"{text!r} is neither max nor a rate in (0, 1000]")
+        speed = -1.0
+    if not 0.001 <= speed <= 1000:
+        raise argparse.ArgumentTypeError(f"{text!r} is neither max nor a rate of 0.001 to 1000")
     return speed
 
 

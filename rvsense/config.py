@@ -4,7 +4,7 @@ The dataclasses are the single source: command-line flags, the TOML file, `--pri
 the documentation are all read off them. Sections are frozen; a reload makes new ones.
 """
 
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from typing import Any
 
 MIB = 1024 * 1024
@@ -178,6 +178,29 @@ class Learning:
 
 
 @dataclass(frozen=True, slots=True)
+class Replay:
+    """What the daemon plays into itself, through its own intake socket."""
+
+    path: str = setting("", "Dataset to play; empty = none, frames come from outside.")
+    speed: float = setting(
+        1.0, "Times the source's own rate; 0 = max, lock-step.", low=0.0, high=1000.0
+    )
+    loop: bool = setting(False, "Play it again and again.")
+    labels: float = setting(
+        0.01,
+        "Share of the frames whose annotation the classifier may see; the encoder sees none.",
+        low=0.0,
+        high=1.0,
+    )
+    exit_at_end: bool = setting(False, "End the daemon with the replay.")
+
+    @property
+    def lockstep(self) -> bool:
+        """Whether nothing may be dropped and every run must be the same."""
+        return bool(self.path) and self.speed == 0
+
+
+@dataclass(frozen=True, slots=True)
 class Simulate:
     """What `rvsense simulate` writes."""
 
@@ -204,17 +227,11 @@ class Config:
     log_level: str = setting(
         "info", "debug, info, warning or error.", choices=("debug", "info", "warning", "error")
     )
+    learn: bool = setting(True, "Learn beside serving; false = serve only.")
+    learner: str = setting("", "Endpoint of a learner that runs elsewhere; empty = start one.")
     endpoints: Endpoints = Endpoints()
+    replay: Replay = Replay()
     intake: Intake = Intake()
     pairing: Pairing = Pairing()
     serving: Serving = Serving()
     learning: Learning = Learning()
-
-
-def sections(config: Config) -> dict[str, Any]:
-    """The nested sections of a configuration, by name."""
-    return {
-        item.name: getattr(config, item.name)
-        for item in fields(config)
-        if hasattr(type(getattr(config, item.name)), "__dataclass_fields__")
-    }

@@ -41,6 +41,8 @@ class Slot:
         if self.key.startswith("endpoints."):
             is_http = self.key == "endpoints.http"
             return addresses.HOST_PORT_FORM if is_http else addresses.ENDPOINT_FORM
+        if self.key == "learner":
+            return f"empty, or {addresses.ENDPOINT_FORM}"
         if self.kind is bool:
             return "true or false"
         if self.kind is str:
@@ -83,6 +85,8 @@ class Slot:
             except ValueError:
                 return False
         if self.key.startswith("endpoints."):
+            return addresses.is_endpoint(value)
+        if self.key == "learner" and value:
             return addresses.is_endpoint(value)
         # A path or a name: a control character in it is an accident, and TOML cannot show it.
         return all(ord(char) >= 32 and ord(char) != 127 for char in value)

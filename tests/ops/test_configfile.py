@@ -167,6 +167,12 @@ def test_http_addresses_refused(address: str) -> None:
     assert "HOST:PORT" in line
 
 
+def test_a_learner_elsewhere_needs_an_endpoint() -> None:
+    """`learner` is empty or an endpoint."""
+    [line] = problems_of(None, learner="north")
+    assert "tcp://HOST:PORT" in line
+
+
 def test_unreadable_files(write: Any, tmp_path: Path) -> None:
     """A missing file, broken TOML and bytes that are no text each name the file and the reason."""
     missing = tmp_path / "none.toml"
@@ -186,6 +192,8 @@ def value_of(slot: configfile.Slot) -> st.SearchStrategy[Any]:
         port = 2000 + sum(map(ord, name)) % 999
         host = "[::1]" if name == "http" else "tcp://*"
         return st.sampled_from([f"{host}:{port}", f"{host}:0"])
+    if slot.key == "learner":
+        return st.sampled_from(["", "tcp://north:5570", "ipc:///run/learner.sock"])
     if slot.kind is bool or slot.choices:
         return st.sampled_from(slot.choices or (False, True))
     if slot.kind is str:
