@@ -17,9 +17,10 @@ from pathlib import Path
 from typing import Any
 
 from rvsense import atomic, link
-from rvsense.errors import FrameError, ModelError, RvsenseError
-from rvsense.learner import checkpoint, memory, publication, schedule, state
+from rvsense.errors import FrameError, RvsenseError
+from rvsense.learner import memory, publication, schedule
 from rvsense.learner.figures import Figures
+from rvsense.learner.keeping import Keeper
 from rvsense.learner.pacing import Pacing
 from rvsense.learner.teacher import tensors_sha256
 from rvsense.learner.trainer import Trainer
@@ -46,19 +47,24 @@ class Service:
         self.stopped = False
         self._send, self._clock = send, clock
         self._state_dir = state_dir
-        self._models, self._checkpoints = state_dir / "models", state_dir / "checkpoints"
+        self._models = state_dir / "models"
         self._teacher_sha256 = trainer.teacher.sha256()
         self._figures = Figures()
         self._measured: dict[str, float | None] = {}
         self._pacing: Pacing | None = None
         self._taken = 0
-        self._failures = {"checkpoint_failures": 0, "publish_failures": 0}
-        self._published_step = self._published_labels = 0
+        self._publish_failures = 0
         self._early: list[list[Any]] = []
-        self._figures_at = self._checkpoint_at = clock()
+        self._figures_at = clock()
         self._encode_ms: float | None = None
-        self._saved_state: tuple[int, ...] = ()
-        self._restored = self._restore()
+        self._models.mkdir(parents=True, exist_ok=True)
+        atomic.remove_leftovers(self._models)
+        self._keeper = Keeper(
+            trainer, state_dir / "checkpoints", self._teacher_sha256, self._say, clock
+        )
+        published = self._keeper.restore()
+        self._restored = published is not None
+        self._published_step, self._published_labels = published or (0, 0)
         self._steps_at_figures = trainer.counters.step
 
     @property
@@ -101,7 +107,7 @@ class Service:
             if not outcome.updated:
                 self._notice("warning", "nonfinite_step", step=self.trainer.counters.step)
             if self.trainer.must_roll_back:
-                self._roll_back()
+                self._keeper.roll_back()
             if self._publication_due():
                 self._publish()
         self.tick()
@@ -111,8 +117,7 @@ class Service:
         now = self._clock()
         if now - self._figures_at >= FIGURES_EVERY_S:
             self._send_figures(now)
-        unsaved = self._checkpoint_state() != self._saved_state
-        if now - self._checkpoint_at >= self.trainer.learning.checkpoint_every_s and unsaved:
+        if self._keeper.is_due(now):
             self._save()
 
     def seconds_to_tick(self) -> float:
@@ -121,7 +126,7 @@ class Service:
 
     def stop(self) -> None:
         """Checkpoint and be done."""
-        if self._checkpoint_state() != self._saved_state:
+        if self._keeper.unsaved:
             self._save()
         self._send(link.pack("stopped", step=self.trainer.counters.step))
         self.stopped = True
@@ -215,90 +220,13 @@ class Service:
             publication.prune(self._state_dir, trainer.learning.models_kept, model.id)
             self._send(link.pack("model", id=model.id, step=model.step, path=str(model.path)))
         except OSError as error:
-            self._failures["publish_failures"] += 1
+            self._publish_failures += 1
             self._notice("error", "publish_failed", detail=str(error))
         self._published_step = trainer.counters.step
         self._published_labels = len(trainer.labels)
 
     def _save(self) -> None:
-        start = self._clock()
-        path, error = "", ""
-        try:
-            path = str(
-                checkpoint.save(
-                    self._checkpoints,
-                    fingerprint=self._fingerprint(),
-                    values=state.values(self.trainer)
-                    | {"published": [self._published_step, self._published_labels]},
-                    tensors=state.tensors(self.trainer),
-                    tables=state.tables(self.trainer),
-                    keep=self.trainer.learning.checkpoints_kept,
-                )
-            )
-            self._saved_state = self._checkpoint_state()
-        except OSError as problem:
-            error = str(problem)
-            self._failures["checkpoint_failures"] += 1
-        self._checkpoint_at = self._clock()
-        self._say(
-            link.pack(
-                "checkpoint",
-                step=self.trainer.counters.step,
-                path=path,
-                seconds=self._checkpoint_at - start,
-                ok=not error,
-                error=error,
-            )
-        )
-
-    def _restore(self) -> bool:
-        """Continue from the newest whole checkpoint; without one, save the very start."""
-        for folder in (self._models, self._checkpoints):
-            folder.mkdir(parents=True, exist_ok=True)
-            atomic.remove_leftovers(folder)
-        for path in reversed(checkpoint.numbered(self._checkpoints)):
-            try:
-                saved = checkpoint.load(path, self._fingerprint())
-                for name, rows in state.tables(self.trainer).items():
-                    saved.fill(name, rows)
-                state.load(self.trainer, saved.tensors, saved.values)
-                self._published_step, self._published_labels = saved.values["published"]
-                self._saved_state = self._checkpoint_state()
-                return True
-            except checkpoint.OtherRunError as error:
-                aside = checkpoint.set_aside(self._checkpoints)
-                self._notice("warning", "checkpoints_set_aside", detail=str(error), to=str(aside))
-                break
-            except (ModelError, KeyError, RuntimeError, TypeError, ValueError) as error:
-                self._notice("error", "checkpoint_refused", path=str(path), detail=str(error))
-        self._save()
-        return False
-
-    def _roll_back(self) -> None:
-        self.trainer.counters.nonfinite_in_a_row = 0
-        for path in reversed(checkpoint.numbered(self._checkpoints)):
-            try:
-                state.load_network(self.trainer, checkpoint.load(path, self._fingerprint()).tensors)
-            except ModelError as error:
-                self._notice("error", "checkpoint_refused", path=str(path), detail=str(error))
-                continue
-            self.trainer.counters.rollbacks += 1
-            self._notice("error", "rolled_back", to=str(path))
-            return
-        raise RvsenseError("steps are not finite and there is no checkpoint to go back to")
-
-    def _fingerprint(self) -> str:
-        trainer = self.trainer
-        spec = trainer.encoder.spec
-        return (
-            f"preset {trainer.preset.name}, encoder {spec.name} of width {spec.width} on "
-            f"{'+'.join(spec.channels)}, teacher {trainer.teacher.name} "
-            f"{self._teacher_sha256[:12]}"
-        )
-
-    def _checkpoint_state(self) -> tuple[int, ...]:
-        counters = self.trainer.counters
-        return counters.step, counters.pairs, self.trainer.labels.seen
+        self._keeper.save((self._published_step, self._published_labels))
 
     def _send_figures(self, now: float) -> None:
         trainer, counters = self.trainer, self.trainer.counters
@@ -307,7 +235,8 @@ class Service:
         self._figures_at, self._steps_at_figures = now, counters.step
         values: dict[str, Any] = {
             **asdict(counters),
-            **self._failures,
+            "checkpoint_failures": self._keeper.failures,
+            "publish_failures": self._publish_failures,
             **self._figures.values(),
             **self._measured,
             "pool": trainer.pool.fill,

@@ -245,7 +245,7 @@ def test_corrupt_checkpoint_falls_back(
             daemon.now = 1000.0
     daemon.say(link.pack("stop"))
     *_, before, newest = checkpoint.numbered(tmp_path / "checkpoints")
-    step = checkpoint.load(before, daemon.service._fingerprint()).values["counters"]["step"]
+    step = checkpoint.load(before, daemon.service._keeper.fingerprint()).values["counters"]["step"]
     damage_tensors(newest)
     again = start(make_trainer(), tmp_path)
     assert [v["path"] for v in again.events("checkpoint_refused")] == [str(newest)]
