@@ -4,6 +4,7 @@ Rules:
 - A folder without a usable checkpoint gets one of the very start, so that there is always a
   way back.
 - A checkpoint is announced only once it is whole on disk; a disk that fails is announced too.
+- What is not finite is neither saved nor put back: a roll-back must lead somewhere.
 - Work of another preset, encoder or teacher is neither used nor lost.
 """
 
@@ -45,9 +46,19 @@ class Keeper:
         """Whether anything has been learned or taken since the last checkpoint."""
         return self._state() != self._saved_state
 
+    @property
+    def worth_saving(self) -> bool:
+        """Whether there is something new, and nothing in it that is not finite."""
+        return (
+            self.unsaved
+            and self._trainer.counters.nonfinite_in_a_row == 0
+            and state.is_finite(state.tensors(self._trainer))
+        )
+
     def is_due(self, now: float) -> bool:
-        """Whether the clock asks for a checkpoint, and there is something to save."""
-        return now - self._saved_at >= self._trainer.learning.checkpoint_every_s and self.unsaved
+        """Whether the clock asks for a checkpoint, and one is worth saving."""
+        late = now - self._saved_at >= self._trainer.learning.checkpoint_every_s
+        return late and self.worth_saving
 
     def save(self, published: Published) -> None:
         """Write a checkpoint and say so, or say why it could not be written."""
@@ -89,7 +100,7 @@ class Keeper:
         atomic.remove_leftovers(self._root)
         for path in reversed(checkpoint.numbered(self._root)):
             try:
-                saved = checkpoint.load(path, self.fingerprint())
+                saved = self._load(path)
                 for name, rows in state.tables(self._trainer).items():
                     saved.fill(name, rows)
                 state.load(self._trainer, saved.tensors, saved.values)
@@ -114,8 +125,7 @@ class Keeper:
         self._trainer.counters.nonfinite_in_a_row = 0
         for path in reversed(checkpoint.numbered(self._root)):
             try:
-                saved = checkpoint.load(path, self.fingerprint())
-                state.load_network(self._trainer, saved.tensors)
+                state.load_network(self._trainer, self._load(path).tensors)
             except ModelError as error:
                 self._notice("error", "checkpoint_refused", path=str(path), detail=str(error))
                 continue
@@ -123,6 +133,12 @@ class Keeper:
             self._notice("error", "rolled_back", to=str(path))
             return
         raise RvsenseError("steps are not finite and there is no checkpoint to go back to")
+
+    def _load(self, path: Path) -> checkpoint.Checkpoint:
+        saved = checkpoint.load(path, self.fingerprint())
+        if not state.is_finite(saved.tensors):
+            raise ModelError(f"{path}: its weights are not finite")
+        return saved
 
     def fingerprint(self) -> str:
         """What a checkpoint must have been made by to be continued here."""

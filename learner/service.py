@@ -125,9 +125,11 @@ class Service:
         return max(0.0, self._figures_at + FIGURES_EVERY_S - self._clock())
 
     def stop(self) -> None:
-        """Checkpoint and be done."""
-        if self._keeper.unsaved:
+        """Checkpoint, unless what is there is not finite, and be done."""
+        if self._keeper.worth_saving:
             self._save()
+        elif self._keeper.unsaved:
+            self._notice("warning", "checkpoint_not_finite", step=self.trainer.counters.step)
         self._send(link.pack("stopped", step=self.trainer.counters.step))
         self.stopped = True
 

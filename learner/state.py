@@ -10,6 +10,9 @@ from torch import Tensor
 from rvsense.learner.rows import Rows
 from rvsense.learner.trainer import Counters, Trainer
 
+NETWORK = ("encoder", "average", "momentum", "queue")
+"""The parts that a roll-back puts back."""
+
 
 def tables(trainer: Trainer) -> dict[str, Rows]:
     """The large tables, saved in chunks."""
@@ -72,6 +75,15 @@ def load_network(trainer: Trainer, saved: Mapping[str, Tensor]) -> None:
             buffer = torch.empty_like(parameter).copy_(momentum[str(i)])
             trainer.optimiser.state[parameter]["momentum_buffer"] = buffer
     trainer.queue.load(_part(saved, "queue"))
+
+
+def is_finite(saved: Mapping[str, Tensor]) -> bool:
+    """Whether all that a roll-back would put back can be learned from."""
+    return all(
+        bool(torch.isfinite(value).all())
+        for name, value in saved.items()
+        if name.split(".")[0] in NETWORK
+    )
 
 
 def _momentum(trainer: Trainer) -> dict[str, Tensor]:

@@ -291,6 +291,56 @@ def test_full_disk_is_announced_and_training_goes_on(
     assert daemon.service.trainer.counters.step > 5
 
 
+def spoil(trainer: Trainer) -> None:
+    """Make the first weights of the encoder NaN."""
+    with torch.no_grad():
+        next(trainer.encoder.parameters()).fill_(float("nan"))
+
+
+def test_what_is_not_finite_is_not_saved(
+    tmp_path: Path, make_trainer: MakeTrainer, make_pair: MakePair
+) -> None:
+    """Neither the clock nor the stop saves bad weights or a run of bad steps; the stop says so."""
+    daemon = start(make_trainer(steps_per_pair=0.0), tmp_path)
+    trainer, root = daemon.service.trainer, tmp_path / "checkpoints"
+    daemon.say(link.pack_pair(make_pair(0)))
+    trainer.counters.nonfinite_in_a_row = 1
+    daemon.now += 1000.0
+    daemon.service.tick()
+    assert len(checkpoint.numbered(root)) == 1
+    trainer.counters.nonfinite_in_a_row = 0
+    daemon.service.tick()
+    saved = checkpoint.numbered(root)
+    assert len(saved) == 2
+    spoil(trainer)
+    daemon.say(link.pack_pair(make_pair(1)))
+    daemon.now += 1000.0
+    daemon.service.tick()
+    daemon.say(link.pack("stop"))
+    assert len(daemon.events("checkpoint_not_finite")) == 1
+    assert checkpoint.numbered(root) == saved
+
+
+def test_a_checkpoint_that_is_not_finite_is_passed_over(
+    tmp_path: Path, make_trainer: MakeTrainer, make_pair: MakePair
+) -> None:
+    """Roll-back and restart refuse it by name and take the one before."""
+    daemon = start(make_trainer(max_nonfinite_steps=1, steps_per_pair=1.0), tmp_path)
+    trainer = daemon.service.trainer
+    for i in range(12):
+        daemon.say(link.pack_pair(make_pair(i)))
+    daemon.service._save()
+    spoil(trainer)
+    daemon.service._save()  # as a version without the rule did
+    good, bad = checkpoint.numbered(tmp_path / "checkpoints")
+    daemon.say(link.pack_pair(make_pair(12)))
+    assert [v["path"] for v in daemon.events("checkpoint_refused")] == [str(bad)]
+    assert [v["to"] for v in daemon.events("rolled_back")] == [str(good)]
+    again = start(make_trainer(), tmp_path)
+    assert [v["path"] for v in again.events("checkpoint_refused")] == [str(bad)]
+    assert again.heard[0][1]["restored"] is True
+
+
 def test_steps_that_stay_nonfinite_roll_back(
     tmp_path: Path, make_trainer: MakeTrainer, make_pair: MakePair
 ) -> None:
