@@ -11,6 +11,7 @@ Rules:
 
 import os
 import time
+from collections import deque
 from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
@@ -26,6 +27,8 @@ from rvsense.learner.teacher import tensors_sha256
 from rvsense.learner.trainer import Trainer
 
 FIGURES_EVERY_S = 1.0
+EARLY_MESSAGES = 32
+"""Kept for a daemon that has not come yet: the newest notices and checkpoint messages."""
 MIN_STEPS_FOR_NEW_LABELS = 10
 """A model is published early when the labels have doubled, but not at every label."""
 
@@ -54,7 +57,7 @@ class Service:
         self._pacing: Pacing | None = None
         self._taken = 0
         self._publish_failures = 0
-        self._early: list[list[Any]] = []
+        self._early: deque[list[Any]] = deque(maxlen=EARLY_MESSAGES)
         self._figures_at = clock()
         self._encode_ms: float | None = None
         self._models.mkdir(parents=True, exist_ok=True)
@@ -115,7 +118,9 @@ class Service:
     def tick(self) -> None:
         """Send figures and save a checkpoint when the clock says so."""
         now = self._clock()
-        if now - self._figures_at >= FIGURES_EVERY_S:
+        if self._pacing is None:
+            self._figures_at = now  # old figures help nobody; `hello` is answered with fresh ones
+        elif now - self._figures_at >= FIGURES_EVERY_S:
             self._send_figures(now)
         if self._keeper.is_due(now):
             self._save()
@@ -255,7 +260,7 @@ class Service:
             "published_step": self._published_step,
             "teacher_weights": trainer.teacher.weights,
         }
-        self._say(link.pack("figures", **values))
+        self._send(link.pack("figures", **values))
 
     def _notice(self, level: str, event: str, **values: Any) -> None:
         self._say(link.pack("notice", level=level, event=event, **values))

@@ -12,7 +12,7 @@ from rvsense import link
 from rvsense.errors import ModelError
 from rvsense.learner import checkpoint
 from rvsense.learner.rows import CHUNK_ROWS, Column, Rows
-from rvsense.learner.service import Service
+from rvsense.learner.service import EARLY_MESSAGES, Service
 from rvsense.learner.teacher import tensors_sha256
 from rvsense.learner.trainer import Trainer
 from rvsense.link import Pair
@@ -339,6 +339,22 @@ def test_a_checkpoint_that_is_not_finite_is_passed_over(
     again = start(make_trainer(), tmp_path)
     assert [v["path"] for v in again.events("checkpoint_refused")] == [str(bad)]
     assert again.heard[0][1]["restored"] is True
+
+
+def test_a_long_wait_for_the_daemon_leaves_only_what_matters(
+    tmp_path: Path, make_trainer: MakeTrainer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Before hello no figures pile up and failed checkpoints stay few; fresh figures follow."""
+    with monkeypatch.context() as broken:
+        broken.setattr(os, "fsync", FailingDisk(os.fsync, 0))
+        daemon = Daemon(make_trainer(), tmp_path)
+        for _ in range(100):
+            daemon.now += 100.0
+            daemon.service.tick()
+    assert daemon.heard == []
+    daemon.say(link.pack("hello", lockstep=True, daemon="test"))
+    heard = [op for op, _ in daemon.heard]
+    assert heard == ["ready", *["checkpoint"] * EARLY_MESSAGES, "figures"]
 
 
 def test_steps_that_stay_nonfinite_roll_back(
