@@ -13,7 +13,7 @@ from rvsense.answer import Answer
 from rvsense.config import Serving
 from rvsense.daemon.inference import NO_MODEL, Answered, Waiting
 from rvsense.daemon.publisher import Publisher
-from rvsense.daemon.sockets import bind
+from rvsense.daemon.sockets import SUBSCRIPTION_BYTES, bind
 from rvsense.frames import RadarFrame
 
 CONFIDENT = Answer("car", {"empty": 0.1, "car": 0.9}, 0.5, None)
@@ -25,7 +25,13 @@ class Bench:
     def __init__(self, make_radar: Callable[..., RadarFrame], model: Any) -> None:
         self.context = zmq.Context()
         self.context.linger = 0
-        socket, self.endpoint = bind(self.context, zmq.XPUB, "tcp://127.0.0.1:0", "--results")
+        socket, self.endpoint = bind(
+            self.context,
+            zmq.XPUB,
+            "tcp://127.0.0.1:0",
+            "--results",
+            max_message_bytes=SUBSCRIPTION_BYTES,
+        )
         self.subscribers: list[zmq.Socket[bytes]] = []  # one that is forgotten is not closed
         self.publisher = Publisher(socket, Serving(min_confidence=0.5))
         self._make_radar, self._model, self._socket = make_radar, model, socket

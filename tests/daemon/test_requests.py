@@ -13,10 +13,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from rvsense.answer import Answer
-from rvsense.config import Serving
+from rvsense.config import Intake, Serving
 from rvsense.daemon.inference import Asked
 from rvsense.daemon.requests import BURST, Requests
-from rvsense.daemon.sockets import bind
+from rvsense.daemon.sockets import bind, request_message_bytes
 from rvsense.errors import ConfigError, FrameError
 from rvsense.frames import AnyFrame, LabelFrame
 
@@ -47,7 +47,13 @@ class Office:
     def __init__(self, model: Any, kind: int = zmq.DEALER) -> None:
         self.context = zmq.Context()
         self.context.linger = 0
-        self.router, endpoint = bind(self.context, zmq.ROUTER, "tcp://127.0.0.1:0", "--requests")
+        self.router, endpoint = bind(
+            self.context,
+            zmq.ROUTER,
+            "tcp://127.0.0.1:0",
+            "--requests",
+            max_message_bytes=request_message_bytes(Intake()),
+        )
         self.client = self.context.socket(kind)
         self.client.connect(endpoint)
         self.inference = FakeInference(model)
