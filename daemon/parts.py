@@ -38,6 +38,10 @@ from rvsense.errors import ConfigError
 from rvsense.machine import pick_device, preset_name, teacher_file
 from rvsense.model import ServableModel
 
+OVERSIZE = 4
+"""A frame up to so many times too large is taken in, to be counted and named; a peer that sends
+more is cut off."""
+
 
 @dataclass(slots=True)
 class Parts:
@@ -203,7 +207,7 @@ def _sockets(
         zmq.PULL,
         wanted.intake,
         "--intake",
-        max_message_bytes=intake_message_bytes(config.intake),
+        max_message_bytes=OVERSIZE * intake_message_bytes(config.intake),
         high_water_messages=config.intake.high_water_messages,
     )
     results, results_at = bind(
