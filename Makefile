@@ -4,7 +4,7 @@ PYTHON ?= python3
 DATA   ?= cruw
 BIN    := $(VENV)/bin
 
-.PHONY: demo test lint types install bench clean
+.PHONY: demo test lint types install clean
 
 demo: install
 	@[ -e $(DATA)/sequences ] || $(BIN)/rvsense simulate $(DATA)

@@ -17,7 +17,6 @@ KINDS = ("radar", "camera", "label")
 DROPS = ("overload", "late", "duplicate")
 PAIR_DROPS = ("learner_backlog", "learner_lost")
 REFUSALS = ("damaged", "worse")
-PROCESSES = ("serving", "learner")
 
 # The period of a 30 fps radar, 33 ms, is what both latencies have to stay under.
 LATENCY_BUCKETS_S = (
@@ -134,13 +133,6 @@ class Families:
         self.checkpoint_failures = self._counter("checkpoint_failures", "Checkpoints that failed.")
 
     def _make_service(self) -> None:
-        self.out_of_memory = self._counter(
-            "out_of_memory_events", "Allocations that failed.", ("process",)
-        )
-        _create(self.out_of_memory, PROCESSES)
-        self.device_memory = self._gauge(
-            "serving_device_memory_bytes", "Accelerator memory of the daemon."
-        )
         self.reload_ok = self._gauge(
             "config_last_reload_successful", "0 after a configuration that was refused."
         )
@@ -148,7 +140,6 @@ class Families:
             "config_last_reload_success_timestamp_seconds", "When one was last taken."
         )
         self.subscribers = self._gauge("subscribers", "Subscribers of results.")
-        self.denials = self._counter("auth_denials", "Clients without a known key.")
 
     def _counter(self, name: str, text: str, labels: tuple[str, ...] = ()) -> Counter:
         return Counter(f"rvsense_{name}", text, labels, registry=self.registry)

@@ -1,25 +1,11 @@
 """Where every frame went: received = settled by outcome + pending, at every instant.
 
 The counts are the core's own; `pending` is measured from its queues when the ledger is taken, so
-`balanced` compares two independent figures. The daemon's other stages (rejected at intake, thinned
-or forwarded to the learner) keep their own `Account` with their own outcome names.
+`balanced` compares two independent figures.
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-
-
-@dataclass(frozen=True, slots=True)
-class Account:
-    """One stage's frames: how many came, how each outcome counted, how many still wait."""
-
-    received: int
-    settled: Mapping[str, int]
-    pending: int = 0
-
-    def balanced(self) -> bool:
-        """Whether no frame is lost or counted twice."""
-        return self.received == sum(self.settled.values()) + self.pending
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,13 +17,9 @@ class StreamLedger:
     dropped: Mapping[str, int]
     pending: int
 
-    def account(self) -> Account:
-        """The same counts by outcome."""
-        return Account(self.received, {"paired": self.paired, **self.dropped}, self.pending)
-
     def balanced(self) -> bool:
-        """Whether received = paired + dropped + pending."""
-        return self.account().balanced()
+        """Whether received = paired + dropped + pending: no frame is lost or counted twice."""
+        return self.received == self.paired + sum(self.dropped.values()) + self.pending
 
     def as_dict(self) -> dict[str, object]:
         """For /statusz and `rvsense pair`; reasons that never happened are left out."""

@@ -24,7 +24,6 @@ from rvsense.daemon.families import Families
 OTHER = "other"
 
 Kind = Literal["radar", "camera", "label"]
-Process = Literal["serving", "learner"]
 
 
 class Metrics:
@@ -173,14 +172,6 @@ class Metrics:
         else:
             self._all.checkpoint_failures.inc()
 
-    def out_of_memory(self, process: Process) -> None:
-        """An allocation failed in this process."""
-        self._all.out_of_memory.labels(process).inc()
-
-    def device_memory(self, used_bytes: int) -> None:
-        """Accelerator memory that serving holds."""
-        self._all.device_memory.set(used_bytes)
-
     # Service
 
     def reloaded(self, ok: bool, now_s: float) -> None:
@@ -192,10 +183,6 @@ class Metrics:
     def subscribers(self, count: int) -> None:
         """Subscribers of results now."""
         self._all.subscribers.set(count)
-
-    def auth_denied(self) -> None:
-        """A client without a known key was turned away."""
-        self._all.denials.inc()
 
     def _site(self, site: str) -> str:
         """The label of a site, all its combinations made when it is first seen."""

@@ -30,10 +30,6 @@ class Notifier:
         """Every loop made progress; to be called once per `watchdog_interval_s`."""
         self._send("WATCHDOG=1")
 
-    def reloading(self, monotonic_us: int) -> None:
-        """The configuration is being read again (the stamp is asked for by systemd 253)."""
-        self._send(f"RELOADING=1\nMONOTONIC_USEC={monotonic_us}")
-
     def stopping(self, status: str) -> None:
         """Shutting down on purpose."""
         self._send(f"STOPPING=1\nSTATUS={_line(status)}")

@@ -59,7 +59,6 @@ class Requests:
         reload: Callable[[], Mapping[str, Any]],
         ring: Callable[[], None],
     ) -> None:
-        self.rejected = 0
         self._socket, self._inference = socket, inference
         self._take_label, self._status, self._reload = take_label, status, reload
         self._ring = ring
@@ -131,7 +130,6 @@ class Requests:
         self._socket.send_multipart([*route, _packed(asked, {"ok": True, **values})])
 
     def _refuse(self, route: Route, asked: Any, code: str, message: str) -> None:
-        self.rejected += 1
         error = {"code": code, "message": message}
         self._socket.send_multipart([*route, _packed(asked, {"ok": False, "error": error})])
 

@@ -62,7 +62,6 @@ class Watch:
             turned_s={"intake": loop.progress_at, "inference": parts.inference.progress_at},
             served_s=self._served_s,
             waiting_frames=parts.inference.waiting,
-            intake_bound=True,
             has_model=parts.inference.model is not None,
             learner=_learner_phase(parts),
             learner_heard_s=learner.state.heard_at if learner is not None else 0.0,

@@ -8,8 +8,6 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
-from rvsense.frames import CLASSES
-
 
 @dataclass(frozen=True, slots=True)
 class HeadFit:
@@ -56,8 +54,3 @@ class Familiarity:
         k = min(self.k, len(self.reference))
         similarity = (unit @ self.reference.T).topk(k, dim=1).values[:, -1]
         return (2 - 2 * similarity).clamp_min(0).sqrt() / self.scale
-
-
-def class_counts(labels: list[str]) -> dict[str, int]:
-    """How many labels of each class, all four named."""
-    return {name: labels.count(name) for name in CLASSES}

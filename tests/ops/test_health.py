@@ -14,7 +14,6 @@ FINE = Snapshot(
     turned_s={"io": NOW_S, "inference": NOW_S},
     served_s=NOW_S,
     waiting_frames=0,
-    intake_bound=True,
     has_model=True,
     learner="up",
     learner_heard_s=NOW_S,
@@ -48,9 +47,8 @@ def test_frames_without_answers_are_not_ready() -> None:
     assert examine(replace(waiting, served_s=NOW_S - 4.0), NOW_S).ready
 
 
-def test_not_bound_or_stopping_is_not_ready() -> None:
-    """Who cannot take frames in is not ready, and still live."""
-    assert verdict(examine(replace(FINE, intake_bound=False), NOW_S)) == (True, False, ("intake",))
+def test_stopping_is_not_ready() -> None:
+    """Who takes no more frames in is not ready, and still live."""
     assert verdict(examine(replace(FINE, stopping=True), NOW_S)) == (True, False, ("intake",))
 
 
@@ -61,11 +59,10 @@ def test_not_bound_or_stopping_is_not_ready() -> None:
         (replace(FINE, learner="starting"), "learner"),
         (replace(FINE, learner_heard_s=NOW_S - 61), "learner"),
         (replace(FINE, has_model=False), "model"),
-        (replace(FINE, player="failed"), "player"),
     ],
 )
 def test_degraded_still_serves(snapshot: Snapshot, check: str) -> None:
-    """Learner, model and player only degrade: every frame still gets its result."""
+    """Learner and model only degrade: every frame still gets its result."""
     assert verdict(examine(snapshot, NOW_S)) == (True, True, (check,))
 
 
@@ -92,11 +89,10 @@ snapshots = st.builds(
     turned_s=st.fixed_dictionaries({"io": stamps, "inference": stamps}),
     served_s=stamps,
     waiting_frames=st.integers(0, 5),
-    intake_bound=st.booleans(),
     has_model=st.booleans(),
     learner=st.sampled_from(["off", "starting", "up", "restarting"]),
     learner_heard_s=stamps,
-    player=st.sampled_from(["none", "playing", "done", "failed"]),
+    player=st.sampled_from(["none", "playing", "done"]),
     stopping=st.booleans(),
 )
 

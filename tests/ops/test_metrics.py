@@ -60,12 +60,9 @@ def use_everything(metrics: Metrics) -> None:
     metrics.capacities(4096, 4096)
     metrics.checkpoint(True, 60.0, 0.3)
     metrics.checkpoint(False, 61.0, 0.0)
-    metrics.out_of_memory("learner")
-    metrics.device_memory(1024)
     metrics.reloaded(True, 10.0)
     metrics.reloaded(False, 11.0)
     metrics.subscribers(3)
-    metrics.auth_denied()
 
 
 def test_promtool_finds_nothing(
@@ -103,7 +100,6 @@ def test_reasons_are_there_from_the_start(metrics: Metrics) -> None:
     assert all(value(metrics, "messages_rejected_total", reason=name) == 0 for name in REASONS)
     assert value(metrics, "model_refusals_total", reason="damaged") == 0
     assert value(metrics, "pairs_dropped_total", reason="learner_backlog") == 0
-    assert value(metrics, "out_of_memory_events_total", process="serving") == 0
 
 
 def test_reasons_are_those_of_their_source() -> None:

@@ -5,7 +5,7 @@ import random
 import pytest
 
 from rvsense.daemon.decisions import Frame, Paired
-from rvsense.daemon.ledger import Account, SiteLedger, StreamLedger
+from rvsense.daemon.ledger import SiteLedger, StreamLedger
 from rvsense.daemon.thinning import Thinning
 
 MS = 1_000_000
@@ -19,7 +19,6 @@ def test_balance() -> None:
     assert not SiteLedger(radar, StreamLedger(7, 6, {}, 0)).balanced()
     assert not SiteLedger(radar, StreamLedger(5, 5, {}, 0)).balanced()
     assert not StreamLedger(10, 6, {"unmatched": 2, "late": 1}, 2).balanced()
-    assert not Account(3, {"forwarded": 1, "thinned": 1}).balanced()
 
 
 def test_ledger_as_dict() -> None:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from rvsense import current
 from rvsense.errors import ModelError
 from rvsense.frames import CLASSES
-from rvsense.head import Familiarity, HeadFit, class_counts
+from rvsense.head import Familiarity, HeadFit
 from rvsense.model import ServableModel
 from rvsense.published import (
     HEAD,
@@ -72,11 +72,6 @@ def test_a_known_frame_is_familiar() -> None:
     """A frame that is a reference itself lies at distance 0 from its nearest."""
     reference = torch.nn.functional.normalize(torch.eye(3), dim=1)
     assert Familiarity(reference, scale=1.0, k=1).score(reference).tolist() == [0.0, 0.0, 0.0]
-
-
-def test_class_counts_name_all_four() -> None:
-    """Classes without a label are there with 0."""
-    assert class_counts(["car", "car"]) == {"empty": 0, "pedestrian": 0, "cyclist": 0, "car": 2}
 
 
 def test_a_model_answers_each_heatmap_in_order(
