@@ -6,6 +6,7 @@ import os
 import signal
 import sys
 import traceback
+from collections.abc import Callable
 from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from rvsense import link
 from rvsense.config import Learning
 from rvsense.errors import ConfigError, RvsenseError
 from rvsense.learner import presets
+from rvsense.learner.lock import only_learner
 from rvsense.learner.service import Service
 from rvsense.learner.trainer import Trainer
 from rvsense.machine import pick_device, preset_name
@@ -55,17 +57,29 @@ def run(
     signal.signal(signal.SIGTERM, lambda number, _: signals.append(number))
     # Ctrl-C reaches the whole process group; the daemon decides when the learner stops.
     signal.signal(signal.SIGINT, signal.SIG_IGN if parent else signal.default_int_handler)
+
+    def must_stop() -> bool:
+        return bool(signals) or _orphaned(parent)
+
+    with only_learner(state_dir, must_stop) as held:
+        if held:
+            _bind_and_serve(endpoint, trainer, state_dir, must_stop)
+    return 0
+
+
+def _bind_and_serve(
+    endpoint: str, trainer: Trainer, state_dir: Path, must_stop: Callable[[], bool]
+) -> None:
     with zmq.Context() as context, context.socket(zmq.ROUTER) as socket:
         socket.linger = LINGER_MS
         try:
             socket.bind(endpoint)
         except zmq.ZMQError as error:
             raise ConfigError(f"learner endpoint {endpoint}: {error}") from None
-        _serve(socket, trainer, state_dir, lambda: bool(signals) or _orphaned(parent))
-    return 0
+        _serve(socket, trainer, state_dir, must_stop)
 
 
-def _serve(socket: Any, trainer: Trainer, state_dir: Path, must_stop: Any) -> None:
+def _serve(socket: Any, trainer: Trainer, state_dir: Path, must_stop: Callable[[], bool]) -> None:
     peer: list[bytes] = []
 
     def send(message: list[Any]) -> None:
