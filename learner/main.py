@@ -44,7 +44,7 @@ def build_trainer(learning: Learning, seed: int) -> Trainer:
 def run(
     endpoint: str, state_dir: Path, learning: Learning, seed: int, parent: int | None = None
 ) -> int:
-    """Learn until told to stop, by message or SIGTERM, or until process `parent` is gone.
+    """Learn until told to stop, by message, SIGTERM or Ctrl-C, or until process `parent` is gone.
 
     Raises:
         ConfigError: when the settings cannot work here.
@@ -54,9 +54,13 @@ def run(
     torch.use_deterministic_algorithms(True, warn_only=learning.device != "cpu")
     trainer = build_trainer(learning, seed)
     signals: list[int] = []
-    signal.signal(signal.SIGTERM, lambda number, _: signals.append(number))
+
+    def note(number: int, _: object) -> None:
+        signals.append(number)
+
+    signal.signal(signal.SIGTERM, note)
     # Ctrl-C reaches the whole process group; the daemon decides when the learner stops.
-    signal.signal(signal.SIGINT, signal.SIG_IGN if parent else signal.default_int_handler)
+    signal.signal(signal.SIGINT, signal.SIG_IGN if parent else note)
 
     def must_stop() -> bool:
         return bool(signals) or _orphaned(parent)

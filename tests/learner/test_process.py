@@ -26,10 +26,13 @@ PATIENCE_MS = 60_000
 class Peer:
     """A learner process and the daemon's end of its link."""
 
-    def __init__(self, learning: Learning, state_dir: Path, socket_dir: Path, parent: int) -> None:
+    def __init__(
+        self, learning: Learning, state_dir: Path, socket_dir: Path, parent: int | None
+    ) -> None:
         endpoint = f"ipc://{socket_dir}/learner"
         command = [sys.executable, "-m", "rvsense.learner", "--endpoint", endpoint]
-        command += ["--state-dir", str(state_dir), "--parent", str(parent)]
+        command += ["--state-dir", str(state_dir)]
+        command += [] if parent is None else ["--parent", str(parent)]
         command += ["--config-json", settings_json(learning, 7)]
         environment = os.environ | {"OMP_NUM_THREADS": "1"}
         self.process = subprocess.Popen(command, env=environment, stderr=subprocess.PIPE)
@@ -52,10 +55,12 @@ class Peer:
 
 
 @contextmanager
-def learner(learning: Learning, state_dir: Path, parent: int | None = None) -> Iterator[Peer]:
-    """A learner that is gone afterwards, whatever happens."""
+def learner(
+    learning: Learning, state_dir: Path, parent: int | None = None, *, alone: bool = False
+) -> Iterator[Peer]:
+    """A learner that is gone afterwards, whatever happens; `alone`: one without a parent."""
     with tempfile.TemporaryDirectory() as socket_dir:  # short: ipc paths end at 107 bytes
-        peer = Peer(learning, state_dir, Path(socket_dir), parent or os.getpid())
+        peer = Peer(learning, state_dir, Path(socket_dir), None if alone else parent or os.getpid())
         try:
             yield peer
         finally:
@@ -134,17 +139,18 @@ def test_conversation(
         assert figures["bad_images"] == 1
 
 
-def test_sigterm_saves_and_exits(
-    quick: Learning, tmp_path: Path, make_pair: Callable[[int], Pair]
+@pytest.mark.parametrize("ending", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_saves_and_exits(
+    quick: Learning, tmp_path: Path, make_pair: Callable[[int], Pair], ending: signal.Signals
 ) -> None:
-    """SIGTERM ends with a checkpoint, status 0, and the next learner goes on from there."""
-    with learner(quick, tmp_path) as peer:
+    """SIGTERM, and Ctrl-C on a learner of its own, end with a checkpoint that is gone on from."""
+    with learner(quick, tmp_path, alone=ending == signal.SIGINT) as peer:
         peer.say(link.pack("hello", lockstep=True, daemon="test"))
         for i in range(16):
             peer.say(link.pack_pair(make_pair(i)))
         while peer.until("taken")["count"] < 16:
             pass
-        peer.process.send_signal(signal.SIGTERM)
+        peer.process.send_signal(ending)
         step = peer.until("stopped")["step"]
         assert peer.process.wait(20) == 0
     with learner(quick, tmp_path) as peer:
