@@ -71,6 +71,7 @@ def daemon(home: Path) -> Iterator[None]:
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout)["model"] is not None
     command = [str(BIN / "rvsense"), "daemon", "--replay", "cruw/", "--loop", "--no-learn"]
+    command += ["--state-dir", "fresh/"]  # where that line has left its model
     process = subprocess.Popen(
         command, cwd=home, env=environment(home), stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE, text=True,
