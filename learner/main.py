@@ -7,14 +7,14 @@ import signal
 import sys
 import traceback
 from collections.abc import Callable
-from dataclasses import asdict, fields
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import torch
 import zmq
 
-from rvsense import link
+from rvsense import configfile, link
 from rvsense.config import Learning
 from rvsense.errors import ConfigError, RvsenseError
 from rvsense.learner import presets
@@ -141,20 +141,22 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def read_settings(text: str) -> tuple[Learning, int]:
-    """The settings that `settings_json` wrote.
+    """The settings that `settings_json` wrote, checked as those of a configuration file are.
 
     Raises:
-        ConfigError: when the text is none, or names a setting that does not exist.
+        ConfigError: when the text is no JSON map, or naming every setting that does not exist
+            or may not hold its value, and what is allowed.
     """
     try:
-        values = dict(json.loads(text))
-    except (ValueError, TypeError) as error:
-        raise ConfigError(f"--config-json: not a JSON map ({error})") from None
-    seed = values.pop("seed", 0)
-    unknown = sorted(values.keys() - {item.name for item in fields(Learning)})
-    if unknown or not isinstance(seed, int):
-        raise ConfigError(f"--config-json: unknown settings {unknown} or no whole seed ({seed!r})")
-    return Learning(**values), seed
+        values = json.loads(text)
+    except ValueError as error:
+        raise ConfigError(f"--config-json: not JSON ({error})") from None
+    if not isinstance(values, dict):
+        raise ConfigError("--config-json: not a JSON map of settings")
+    config = configfile.load(
+        None, {key if key == "seed" else f"learning.{key}": value for key, value in values.items()}
+    )
+    return config.learning, config.seed
 
 
 def settings_json(learning: Learning, seed: int) -> str:
