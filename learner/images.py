@@ -12,6 +12,8 @@ from rvsense.errors import FrameError
 
 SIDE = 224
 MAX_PIXELS = 4096 * 4096
+"""As much as intake.max_image_pixels lets in by default. Said again here, since a learner may
+run on another machine, with another daemon's settings: it guards its own memory."""
 # Start-of-frame markers: all of FFC0-FFCF but DHT (C4), JPG (C8) and DAC (CC).
 _FRAME_MARKERS = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 _WITHOUT_LENGTH = frozenset({0x01, *range(0xD0, 0xD9)})
