@@ -205,13 +205,16 @@ class Simulate:
     """What `rvsense simulate` writes."""
 
     sequences: int = setting(
-        120, "Sequences, every tenth of them a test sequence without images.", low=1
+        120,
+        "Sequences, every tenth of them a test sequence without images.",
+        low=1,
+        high=100_000,
     )
-    frames: int = setting(30, "Frames per sequence, at 30 a second.", low=1)
+    frames: int = setting(30, "Frames per sequence, at 30 a second.", low=1, high=999_999)
     sites: int = setting(
         4, "Fixed places, each with its own clutter and background.", low=1, high=28
     )
-    seed: int = setting(0, "Everything follows from it.", low=0)
+    seed: int = setting(0, "Everything follows from it.", low=0, high=2**32 - 1)
     mixed: bool = setting(False, "Also scenes with several classes.")
     jobs: int = setting(0, "Processes; 0 = one per core.", low=0, high=256)
 

@@ -11,7 +11,7 @@ NOTE = "serving.json"
 
 
 def candidates(state_dir: Path) -> list[Path]:
-    """Model folders, best first: the one that served last, then by training step, newest first.
+    """Model folders, best first: the one that served last, then the newest by making.
 
     None is checked: open them in turn until one is whole.
     """

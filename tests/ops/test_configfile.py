@@ -185,6 +185,9 @@ def test_unreadable_files(write: Any, tmp_path: Path) -> None:
     assert "is not UTF-8" in problems_of(broken)[0]
 
 
+LEARNERS = ("", "tcp://north:5570", "ipc:///run/learner.sock")
+
+
 def value_of(slot: configfile.Slot) -> st.SearchStrategy[Any]:
     """Values that a setting may hold; the crosswise checks are kept by narrow bounds."""
     if slot.key.startswith("endpoints."):
@@ -192,10 +195,9 @@ def value_of(slot: configfile.Slot) -> st.SearchStrategy[Any]:
         port = 2000 + sum(map(ord, name)) % 999
         host = "[::1]" if name == "http" else "tcp://*"
         return st.sampled_from([f"{host}:{port}", f"{host}:0"])
-    if slot.key == "learner":
-        return st.sampled_from(["", "tcp://north:5570", "ipc:///run/learner.sock"])
-    if slot.kind is bool or slot.choices:
-        return st.sampled_from(slot.choices or (False, True))
+    words = LEARNERS if slot.key == "learner" else slot.choices
+    if slot.kind is bool or words:
+        return st.sampled_from(words or (False, True))
     if slot.kind is str:
         return st.text(st.characters(codec="utf-8", exclude_categories=["Cc", "Cs"]), max_size=9)
     fixed = {"learning.batch", "learning.min_pool_pairs", "learning.pool_pairs"}
