@@ -9,10 +9,12 @@ import multiprocessing
 import os
 import shutil
 import signal
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
 
@@ -69,9 +71,11 @@ def simulate(out: Path, settings: Simulate) -> Report:
     done = {"frames": 0, "objects": 0}
     try:
         _write_calibration(partial, settings)
-        with tqdm(total=len(plans) * settings.frames, unit="frame", disable=None) as bar:
+        total = len(plans) * settings.frames
+        with _interrupts() as check, tqdm(total=total, unit="frame", disable=None) as bar:
 
             def progress(frames: int, objects: int) -> None:
+                check()
                 done["frames"] += frames
                 done["objects"] += objects
                 bar.update(frames)
@@ -157,8 +161,10 @@ def _in_processes(
 ) -> None:
     context = multiprocessing.get_context("spawn")
     workers, pipes = [], []
+    # Its start unblocks SIGINT, so it comes before we block it.
+    resource_tracker.ensure_running()
     try:
-        with _one_thread_each():
+        with _one_thread_each(), _sigint_blocked():
             for number in range(jobs):
                 ours, theirs = context.Pipe(duplex=False)
                 worker = context.Process(
@@ -206,6 +212,39 @@ def _work(root: Path, plans: list[SequencePlan], settings: Simulate, pipe: Conne
     except OSError as error:
         pipe.send(str(error))
     pipe.close()
+
+
+@contextmanager
+def _sigint_blocked() -> Iterator[None]:
+    """What starts in here is born deaf to Ctrl-C, also while it still imports."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+@contextmanager
+def _interrupts() -> Iterator[Callable[[], None]]:
+    """Gives a check that raises KeyboardInterrupt once Ctrl-C has come.
+
+    Python's own handler raises wherever the signal finds it, also in a finaliser, where the
+    exception is lost and the run would go on.
+    """
+    came: list[int] = []
+    if threading.current_thread() is not threading.main_thread():
+        yield lambda: None  # signals are none of this thread's business
+        return
+
+    def check() -> None:
+        if came:
+            raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGINT, lambda number, _: came.append(number))
+    try:
+        yield check
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 @contextmanager
