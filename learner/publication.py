@@ -15,7 +15,7 @@ from rvsense import current, published
 from rvsense.head import Familiarity, HeadFit
 from rvsense.learner import diagnostics
 from rvsense.learner.headfit import fit_head
-from rvsense.learner.trainer import NS, Trainer
+from rvsense.learner.trainer import Trainer
 
 REFERENCE_PAIRS = 512
 """Pool pairs that stand for the familiar: 1 MB in a model, 0.1 ms to compare with."""
@@ -126,7 +126,7 @@ def _near_duplicates(trainer: Trainer) -> float | None:
     admissible = trainer.queue.admissible(
         trainer.pool.take("stamp", slots).to(trainer.device),
         trainer.pool.take("place", slots).to(trainer.device),
-        round(trainer.learning.exclusion_s * NS),
+        trainer.objective.exclusion_ns,
     )
     keys = trainer.scale.unit(trainer.pool.take("key", slots)).to(trainer.device)
     return diagnostics.near_duplicate_share(keys, trainer.queue.keys, admissible)
@@ -140,6 +140,6 @@ def _evenly(fill: int, count: int) -> Tensor:
 def _near(trainer: Trainer) -> Tensor:
     """(n, n): which ring pairs are near copies of each other, as the loss defines it."""
     stamps, places = trainer.ring.take("stamp"), trainer.ring.take("place")
-    window = round(trainer.learning.exclusion_s * NS)
+    window = trainer.objective.exclusion_ns
     near = (stamps[:, None] - stamps[None]).abs() <= window
     return near & (places[:, None] == places[None])

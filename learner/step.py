@@ -9,17 +9,24 @@ from torch.nn import functional as F
 
 from rvsense.encoders import RadarEncoder
 from rvsense.learner.loss import info_nce
+from rvsense.learner.objective import Objective
 from rvsense.learner.queue import KeyQueue
 
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """Pairs drawn from the pool: inputs (n, C, 128, 128), unit keys (n, D), stamps, places (n,)."""
+    """n pairs drawn from the pool."""
 
     x: Tensor
+    """(n, C, 128, 128) radar inputs."""
     keys: Tensor
+    """(n, D) unit keys, the positives."""
     stamps: Tensor
+    """(n,) capture times of the inputs in ns."""
+    key_stamps: Tensor
+    """(n,) capture times of the keys in ns."""
     places: Tensor
+    """(n,) place, of input and key alike."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,9 +44,7 @@ def train_step(
     optimiser: torch.optim.Optimizer,
     queue: KeyQueue,
     batch: Batch,
-    *,
-    temperature: float,
-    exclusion_ns: int,
+    objective: Objective,
 ) -> Outcome:
     """Update the encoder on one batch and remember its keys as negatives of later ones.
 
@@ -48,8 +53,8 @@ def train_step(
     """
     buffers = [buffer.clone() for buffer in encoder.buffers()]
     q = F.normalize(encoder(batch.x), dim=1)  # (n, D)
-    admissible = queue.admissible(batch.stamps, batch.places, exclusion_ns)  # (n, K)
-    contrast = info_nce(q, batch.keys, queue.keys, admissible, temperature)
+    admissible = queue.admissible(batch.stamps, batch.places, objective.exclusion_ns)  # (n, K)
+    contrast = info_nce(q, batch.keys, queue.keys, admissible, objective.temperature)
     optimiser.zero_grad(set_to_none=True)
     contrast.loss.backward()  # type: ignore[no-untyped-call]
     updated = math.isfinite(contrast.loss.item()) and _finite_gradients(encoder)
@@ -58,7 +63,7 @@ def train_step(
     else:
         for buffer, before in zip(encoder.buffers(), buffers, strict=True):
             buffer.copy_(before)
-    queue.enqueue(batch.keys, batch.stamps, batch.places)
+    queue.enqueue(batch.keys, batch.key_stamps, batch.places)
     return Outcome(updated, contrast.loss.item(), q.detach(), contrast.logits.detach())
 
 

@@ -21,6 +21,7 @@ from rvsense.learner.augment import Augmentation, augment
 from rvsense.learner.averaging import Average
 from rvsense.learner.keys import KeyScale
 from rvsense.learner.labels import LabelStore, stretch_of
+from rvsense.learner.objective import objective_of
 from rvsense.learner.pool import make_policy, ring_slot
 from rvsense.learner.presets import Preset
 from rvsense.learner.queue import KeyQueue
@@ -31,7 +32,6 @@ from rvsense.link import Label, Pair
 
 HELD_OUT_SHARE = 16
 """One stretch of recording in so many goes to the ring that is never trained on."""
-NS = 1_000_000_000
 
 
 @dataclass(slots=True)
@@ -62,6 +62,7 @@ class Trainer:
         device: torch.device,
     ) -> None:
         self.learning, self.preset, self.teacher, self.device = learning, preset, teacher, device
+        self.objective = objective_of(learning)
         self.generator = torch.Generator().manual_seed(seed)
         torch.manual_seed(seed)  # the paper's encoder has a dropout, which knows no generator
         self.encoder = encoder.to(device).train()
@@ -156,14 +157,7 @@ class Trainer:
                 shape=self.preset.decay,
             )
         batch = self._draw()
-        outcome = train_step(
-            self.encoder,
-            self.optimiser,
-            self.queue,
-            batch,
-            temperature=learning.temperature,
-            exclusion_ns=round(learning.exclusion_s * NS),
-        )
+        outcome = train_step(self.encoder, self.optimiser, self.queue, batch, self.objective)
         counters.step += 1
         counters.samples += len(batch.x)
         if outcome.updated:
@@ -180,10 +174,12 @@ class Trainer:
         x = self.pool.take("input", slots).float()
         if self.learning.augment and self.preset.augments:
             x = augment(x, Augmentation(), self.generator)
+        stamps = self.pool.take("stamp", slots).to(self.device)
         return Batch(
             x=x.to(self.device),
             keys=self.scale.unit(self.pool.take("key", slots)).to(self.device),
-            stamps=self.pool.take("stamp", slots).to(self.device),
+            stamps=stamps,
+            key_stamps=stamps,
             places=self.pool.take("place", slots).to(self.device),
         )
 
