@@ -1,0 +1,255 @@
+"""The paper's figures 4, 5 and 6 in form, and the bound that explains the first.
+
+Each function makes one plot from the metrics, or None where they do not hold what it shows.
+"""
+
+import itertools
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from matplotlib.figure import Figure as Sheet
+
+from rvsense.learner.offline.drawing import (
+    MARKERS,
+    Label,
+    Plot,
+    Theme,
+    label_right,
+    percent_axis,
+)
+from rvsense.learner.offline.scores import (
+    METHODS,
+    Metrics,
+    Score,
+    basis,
+    by_number,
+    methods_by_share,
+    score,
+    share_text,
+)
+
+BATCH_LOOKS: tuple[dict[str, Any], ...] = (
+    {"linestyle": "-", "marker": "D"},
+    {"linestyle": "--", "marker": "s", "markerfacecolor": "none"},
+    {"linestyle": ":", "marker": "^", "markerfacecolor": "none"},
+)
+"""One method, so one colour: batch sizes differ by dash and marker."""
+
+
+def negatives(metrics: Metrics) -> Plot | None:
+    """Fig. 4: linear accuracy against K, for each batch size."""
+    sweeps = _by_batch(metrics.get("k_sweep"))
+    if not sweeps:
+        return None
+
+    def paint(sheet: Sheet, theme: Theme) -> None:
+        axes = sheet.subplots()
+        colour = theme.methods["linear"]
+        for look, scores in zip(itertools.cycle(BATCH_LOOKS), sweeps.values(), strict=False):
+            _errorbar(axes, list(scores), scores.values(), color=colour, **look)
+        percent_axis(axes, _reach(sweeps.values()), top=min(1.0, max(_reach(sweeps.values()))))
+        axes.set_xlabel("negatives K")
+        axes.set_xticks(sorted({k for scores in sweeps.values() for k in scores}))
+        label_right(axes, [
+            Label(100 * list(scores.values())[-1].mean, f"batch {batch}", colour)
+            for batch, scores in sweeps.items()
+        ])  # fmt: skip
+
+    told = "; ".join(
+        f"batch {batch}: " + ", ".join(f"{one} % at K = {k:g}" for k, one in scores.items())
+        for batch, scores in sweeps.items()
+    )
+    return Plot(
+        "accuracy-by-negatives",
+        "Linear accuracy against the number of negatives",
+        "Linear accuracy with all labels against the number of negatives K, one pre-training "
+        f"per point and run (the paper's Fig. 4). {basis(metrics)}",
+        f"Line chart. {told}.",
+        paint,
+    )
+
+
+def information(metrics: Metrics) -> Plot | None:
+    """The MI bound log(K + 1) − L against K, below the ceiling log(K + 1) (eq. 3)."""
+    bounds = {
+        batch: {float(k): value["bound"] for k, value in sorted(by_k.items(), key=_number)}
+        for batch, by_k in sorted(metrics.get("mi", {}).items(), key=_number)
+        if by_k
+    }
+    if not bounds:
+        return None
+
+    def paint(sheet: Sheet, theme: Theme) -> None:
+        axes = sheet.subplots()
+        colour = theme.methods["linear"]
+        for look, values in zip(itertools.cycle(BATCH_LOOKS), bounds.values(), strict=False):
+            axes.plot(list(values), list(values.values()), color=colour, **look)
+        ks = sorted({k for values in bounds.values() for k in values})
+        dense = np.geomspace(ks[0], ks[-1], 100)
+        axes.plot(dense, np.log(dense + 1), color=theme.muted, linestyle=(0, (1, 1.5)))
+        axes.set_ylim(0, 1.08 * math.log(ks[-1] + 1))
+        axes.set_xticks(ks)
+        axes.set_xlabel("negatives K")
+        axes.set_ylabel("mutual information (nats)")
+        ends = [
+            Label(list(values.values())[-1], f"bound, batch {batch}", colour)
+            for batch, values in bounds.items()
+        ]
+        label_right(axes, [*ends, Label(math.log(ks[-1] + 1), "ceiling log(K + 1)", theme.muted)])
+
+    told = "; ".join(
+        f"batch {batch}: " + ", ".join(f"{value:.2f} nats at K = {k:g}" for k, value in v.items())
+        for batch, v in bounds.items()
+    )
+    return Plot(
+        "information-by-negatives",
+        "What radar and camera are shown to share",
+        "Lower bound on the mutual information of radar and camera, log(K + 1) less the "
+        "contrastive loss (eq. 3), under its ceiling log(K + 1). Losses at different K cannot be "
+        "compared, bounds can.",
+        f"Line chart. {told}.",
+        paint,
+    )
+
+
+def by_labels(metrics: Metrics) -> Plot | None:
+    """Fig. 5: accuracy against the share of labels, with the ceiling and the controls."""
+    lines = methods_by_share(metrics)
+    if not lines:
+        return None
+    init = by_number(metrics.get("init_linear"))
+    levels = {
+        "teacher on images": score(metrics.get("teacher_linear")),
+        "raw heatmap": score(metrics.get("raw_linear")),
+    }
+    known = {name: value for name, value in levels.items() if value}
+
+    def paint(sheet: Sheet, theme: Theme) -> None:
+        axes = sheet.subplots()
+        labels = []
+        for name, level in known.items():
+            dash = (0, (5, 3)) if name.startswith("teacher") else (0, (1, 1.5))
+            axes.axhline(100 * level.mean, color=theme.muted, linestyle=dash, linewidth=1.2)
+            labels.append(Label(100 * level.mean, name, theme.muted))
+        if init:
+            _errorbar(axes, [100 * s for s in init], init.values(),
+                      color=theme.muted, marker="x", linestyle="-.", linewidth=1.2)  # fmt: skip
+            labels.append(
+                Label(100 * list(init.values())[-1].mean, "untrained, linear", theme.muted)
+            )
+        for method, scores in lines.items():
+            colour = theme.methods[method]
+            _errorbar(axes, [100 * s for s in scores], scores.values(),
+                      color=colour, marker=MARKERS[method])  # fmt: skip
+            labels.append(Label(100 * list(scores.values())[-1].mean, METHODS[method], colour))
+        every = [*lines.values(), init, known]
+        percent_axis(axes, _reach(every))
+        shares = sorted({s for scores in lines.values() for s in scores})
+        axes.set_xscale("log")
+        axes.minorticks_off()
+        axes.set_xticks([100 * s for s in shares], [f"{100 * s:g}" for s in shares])
+        axes.set_xlim(100 * shares[0] * 0.85, 100 * shares[-1] * 1.12)
+        axes.set_xlabel("share of labels (%)")
+        label_right(axes, labels)
+
+    told = "; ".join(
+        f"{METHODS[method]}: "
+        + ", ".join(f"{one} % with {share_text(share)} of labels" for share, one in scores.items())
+        for method, scores in lines.items()
+    )
+    level_told = "".join(f"; {name}: {value} %" for name, value in known.items())
+    return Plot(
+        "accuracy-by-labels",
+        "Accuracy against the share of labels",
+        "The self-supervised encoder, fine-tuned or under a linear layer, against supervised "
+        "training from the same initialisation (the paper's Fig. 5). Grey: the teacher's own "
+        "features of the images, which is the ceiling a pupil can learn from, and the controls: "
+        "linear layers on the raw heatmap and on the encoder before any training. "
+        f"{basis(metrics)}",
+        f"Line chart on a logarithmic axis. {told}{level_told}.",
+        paint,
+        height_in=4.0,
+    )
+
+
+def epochs(metrics: Metrics) -> Plot | None:
+    """Fig. 6: test loss and accuracy against epochs, fine-tuned and supervised."""
+    curves = {m: c for m in METHODS if (c := metrics.get("curves", {}).get(m)) and c["epochs"]}
+    if not curves:
+        return None
+    efficiency = metrics.get("efficiency", {})
+    marks = {
+        method: epoch
+        for method in curves
+        if (epoch := efficiency.get(f"{method}_epochs")) is not None
+    }
+
+    def paint(sheet: Sheet, theme: Theme) -> None:
+        upper, lower = sheet.subplots(2, sharex=True)
+        for method, curve in curves.items():
+            colour = theme.methods[method]
+            for axes, name, scale in ((upper, "loss", 1), (lower, "accuracy", 100)):
+                runs = scale * np.array(curve[name], dtype=float)
+                axes.plot(curve["epochs"], runs.T, color=colour, alpha=0.25, linewidth=0.8)
+                axes.plot(curve["epochs"], runs.mean(axis=0), color=colour, label=METHODS[method])
+                if method in marks:
+                    axes.axvline(marks[method], color=colour, linestyle=(0, (2, 2)), linewidth=1.2)
+            if method in marks:
+                upper.annotate(
+                    f" epoch {marks[method]:g}", (marks[method], 0.97), color=colour, va="top",
+                    xycoords=upper.get_xaxis_transform(), fontsize=9,
+                )  # fmt: skip
+        upper.set_ylim(bottom=0)
+        upper.set_ylabel("test loss (nats)")
+        lower.set_ylabel("accuracy (%)")
+        lower.set_xlabel("epochs")
+        upper.legend(loc="lower right", bbox_to_anchor=(1, 1), ncols=2, borderaxespad=0.2)
+
+    when = "; ".join(
+        f"{METHODS[method]} is at the supervised level after {epoch:g} epochs"
+        for method, epoch in marks.items()
+    )
+    never = " Fine-tuning never reaches the supervised level." * ("finetune" not in marks)
+    told = "; ".join(
+        f"{METHODS[method]}: loss from {_mean(c['loss'], 0):.2f} to {_mean(c['loss'], -1):.2f}, "
+        f"accuracy from {100 * _mean(c['accuracy'], 0):.1f} to "
+        f"{100 * _mean(c['accuracy'], -1):.1f} %"
+        for method, c in curves.items()
+    )
+    return Plot(
+        "loss-by-epochs",
+        "How soon training gets there",
+        "Test loss and accuracy against epochs with all labels (the paper's Fig. 6); thin lines "
+        "are single runs. " + (f"Dashed: {when}." if when else "") + f"{never} {basis(metrics)}",
+        f"Two line charts above each other. {told}. {when}.{never}",
+        paint,
+        height_in=4.6,
+    )
+
+
+def _by_batch(block: Mapping[str, Any] | None) -> dict[str, dict[float, Score]]:
+    found = {batch: by_number(ks) for batch, ks in sorted((block or {}).items(), key=_number)}
+    return {batch: scores for batch, scores in found.items() if scores}
+
+
+def _errorbar(axes: Any, x: Sequence[float], scores: Any, **look: Any) -> None:
+    """Scores in percent with their deviations, where known."""
+    scores = list(scores)
+    spread = [100 * (one.std or 0) for one in scores]
+    axes.errorbar(x, [100 * one.mean for one in scores], yerr=spread, elinewidth=1.2, **look)
+
+
+def _reach(groups: Any) -> list[float]:
+    """Both ends of every error bar, to fit the axis to."""
+    scores = [one for group in groups for one in group.values()]
+    return [one.mean + sign * (one.std or 0) for one in scores for sign in (-1, 1)]
+
+
+def _mean(runs: Sequence[Sequence[float]], i: int) -> float:
+    return float(np.mean([run[i] for run in runs]))
+
+
+def _number(item: tuple[str, Any]) -> float:
+    return float(item[0])
