@@ -117,6 +117,18 @@ class Serving:
     exam_share: float = setting(
         0.2, "Share of the labels kept for that check and never learned.", low=0.0, high=0.9
     )
+    drift_block_frames: int = setting(
+        90, "Frames of a site whose means are one value for drift detection.", low=1
+    )
+    drift_delta: float = setting(
+        0.002,
+        "Probability of taking chance for drift, at each look (ADWIN).",
+        low=1e-9,
+        high=0.5,
+    )
+    drift_hold_frames: int = setting(
+        1800, "Results of a site that carry the flag after a change: a minute at 30 Hz.", low=1
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,6 +171,35 @@ class Learning:
     )
     standardise_keys: bool = setting(
         False, "Standardise teacher keys by running statistics, frozen after a warm-up."
+    )
+    decoupled: bool = setting(
+        False, "The positive leaves the denominator of Eq. (1): small batches lose less (DCL)."
+    )
+    soft_targets: float = setting(
+        0.0,
+        "Weight of targets by key-key similarity: other scenes may look alike (SEED); 0 = Eq. (1).",
+        low=0.0,
+        high=1.0,
+    )
+    soft_temperature: float = setting(
+        0.07, "Softness of those targets; lower = nearer to one-hot.", low=1e-3, high=10.0
+    )
+    intra_modal: float = setting(
+        0.0,
+        "Weight of radar against radar, two augmented views of one heatmap; above 0 a step costs "
+        "twice as much.",
+        low=0.0,
+        high=100.0,
+    )
+    intra_temperature: float = setting(
+        0.1, "Temperature of the intra-modal term.", low=1e-3, high=10.0
+    )
+    temporal_positive_s: float = setting(
+        0.0,
+        "Half of the positives are keys of the same place this close in time, where the pool "
+        "has one; 0 = none.",
+        low=0.0,
+        high=60.0,
     )
     augment: bool = setting(True, "Small range and azimuth shifts and gain on the radar input.")
     publish_every_steps: int = setting(100, "A model is published this often.", low=1)
