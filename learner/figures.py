@@ -26,7 +26,7 @@ class Figures:
         news = {
             "loss": outcome.loss,
             "negatives": negatives,
-            "mi_bound": diagnostics.mi_bound(outcome.loss, negatives),
+            "mi_bound": diagnostics.mi_bound(outcome.info_nce, negatives),
             "mi_ceiling": diagnostics.mi_ceiling(negatives),
             "top1": diagnostics.instance_accuracy(logits, 1),
             "top5": diagnostics.instance_accuracy(logits, 5),

@@ -5,15 +5,12 @@ from dataclasses import dataclass
 
 import torch
 
+from rvsense.config import Learning
 from rvsense.encoders import EncoderSpec, RadarEncoder, build_encoder
 from rvsense.errors import ConfigError
 from rvsense.learner import schedule
-from rvsense.learner.teacher import (
-    Teacher,
-    edge_teacher,
-    load_tensors,
-    paper_teacher,
-)
+from rvsense.learner.augment import Augmentation
+from rvsense.learner.teacher import Teacher, edge_teacher, load_tensors, paper_teacher
 from rvsense.machine import RANDOM, teacher_file
 
 
@@ -34,6 +31,23 @@ PRESETS = {
     "edge": Preset("edge", ("magnitude", "motion"), "residual", edge_teacher, "sqrt", True),
     "paper": Preset("paper", ("magnitude",), "vgg16", paper_teacher, "cosine", False),
 }
+
+
+def augmentation_of(learning: Learning, preset: Preset) -> Augmentation | None:
+    """How inputs are changed in training; None where they are not.
+
+    Raises:
+        ConfigError: when the objective needs two views and there is only one.
+    """
+    if learning.augment and preset.augments:
+        return Augmentation()
+    if learning.intra_modal:
+        raise ConfigError(
+            f"learning.intra_modal needs two views of a heatmap, and preset {preset.name} "
+            f"with learning.augment = {str(learning.augment).lower()} has one; use preset edge "
+            "with augment = true, or intra_modal = 0"
+        )
+    return None
 
 
 def initial_encoder(preset: Preset, teacher: Teacher, *, seed: int, weights: str) -> RadarEncoder:

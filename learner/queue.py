@@ -13,6 +13,14 @@ import torch
 from torch import Tensor
 
 
+def near_in_time(
+    stamps: Tensor, places: Tensor, other_stamps: Tensor, other_places: Tensor, window_ns: int
+) -> Tensor:
+    """(n, m) mask: which are of one place and at most the window apart; stamps in ns."""
+    near = (stamps[:, None] - other_stamps[None]).abs() <= window_ns
+    return near.logical_and_(places[:, None] == other_places[None])
+
+
 class KeyQueue:
     """K unit-length keys with the capture time and place of each."""
 
@@ -36,9 +44,8 @@ class KeyQueue:
 
     def admissible(self, stamps: Tensor, places: Tensor, exclusion_ns: int) -> Tensor:
         """(n, K) mask: which keys are negatives of queries with these stamps and places."""
-        near = (stamps[:, None] - self.stamps[None]).abs() <= exclusion_ns
-        same = places[:, None] == self.places[None]
-        return (self.places >= 0)[None] & ~(near & same)
+        near = near_in_time(stamps, places, self.stamps, self.places, exclusion_ns)
+        return (self.places >= 0)[None] & ~near
 
     def clear(self) -> None:
         """Forget all keys."""

@@ -1,6 +1,7 @@
 """One training step, in the order of the paper (IV-A): encode radar, contrast, update, enqueue."""
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -8,9 +9,9 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from rvsense.encoders import RadarEncoder
-from rvsense.learner.loss import info_nce
+from rvsense.learner.loss import equation_1, intra_modal, similarity
 from rvsense.learner.objective import Objective
-from rvsense.learner.queue import KeyQueue
+from rvsense.learner.queue import KeyQueue, near_in_time
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +28,20 @@ class Batch:
     """(n,) capture times of the keys in ns."""
     places: Tensor
     """(n,) place, of input and key alike."""
+    other_view: Tensor | None = None
+    """The inputs augmented a second time, for the intra-modal term."""
+
+    def each(self, change: Callable[[Tensor], Tensor]) -> "Batch":
+        """The batch with every tensor changed: moved to a device, or cut to a share of rows."""
+        other_view = None if self.other_view is None else change(self.other_view)
+        return Batch(
+            change(self.x),
+            change(self.keys),
+            change(self.stamps),
+            change(self.key_stamps),
+            change(self.places),
+            other_view,
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +50,9 @@ class Outcome:
 
     updated: bool
     loss: float
+    """What was minimised."""
+    info_nce: float
+    """Eq. (1) in nats, whatever was minimised: it bounds the mutual information."""
     queries: Tensor
     logits: Tensor
 
@@ -52,19 +70,35 @@ def train_step(
     included (L5).
     """
     buffers = [buffer.clone() for buffer in encoder.buffers()]
-    q = F.normalize(encoder(batch.x), dim=1)  # (n, D)
+    q, q_other = _queries(encoder, batch)  # (n, D) each
     admissible = queue.admissible(batch.stamps, batch.places, objective.exclusion_ns)  # (n, K)
-    contrast = info_nce(q, batch.keys, queue.keys, admissible, objective.temperature)
+    logits = similarity(q, batch.keys, queue.keys, admissible, objective.temperature)
+    loss = objective.cross_modal(logits, batch.keys, queue.keys, admissible)
+    if q_other is not None:
+        near = near_in_time(
+            batch.stamps, batch.places, batch.stamps, batch.places, objective.exclusion_ns
+        )
+        views = intra_modal(q, q_other, near, objective.intra_temperature)
+        loss = loss + objective.intra_modal * views
     optimiser.zero_grad(set_to_none=True)
-    contrast.loss.backward()  # type: ignore[no-untyped-call]
-    updated = math.isfinite(contrast.loss.item()) and _finite_gradients(encoder)
+    loss.backward()  # type: ignore[no-untyped-call]
+    updated = math.isfinite(loss.item()) and _finite_gradients(encoder)
     if updated:
         optimiser.step()
     else:
         for buffer, before in zip(encoder.buffers(), buffers, strict=True):
             buffer.copy_(before)
     queue.enqueue(batch.keys, batch.key_stamps, batch.places)
-    return Outcome(updated, contrast.loss.item(), q.detach(), contrast.logits.detach())
+    logits = logits.detach()
+    return Outcome(updated, loss.item(), equation_1(logits).item(), q.detach(), logits)
+
+
+def _queries(encoder: RadarEncoder, batch: Batch) -> tuple[Tensor, Tensor | None]:
+    """Unit queries of the batch and of its other view; one pass, so one set of statistics."""
+    if batch.other_view is None:
+        return F.normalize(encoder(batch.x), dim=1), None
+    both = F.normalize(encoder(torch.cat([batch.x, batch.other_view])), dim=1)
+    return both[: len(batch.x)], both[len(batch.x) :]
 
 
 def _finite_gradients(encoder: RadarEncoder) -> bool:

@@ -17,13 +17,13 @@ from rvsense.config import Learning
 from rvsense.encoders import RadarEncoder
 from rvsense.errors import FrameError
 from rvsense.learner import schedule
-from rvsense.learner.augment import Augmentation, augment
 from rvsense.learner.averaging import Average
+from rvsense.learner.draw import draw
 from rvsense.learner.keys import KeyScale
 from rvsense.learner.labels import LabelStore, stretch_of
 from rvsense.learner.objective import objective_of
 from rvsense.learner.pool import make_policy, ring_slot
-from rvsense.learner.presets import Preset
+from rvsense.learner.presets import Preset, augmentation_of
 from rvsense.learner.queue import KeyQueue
 from rvsense.learner.rows import Column, Rows
 from rvsense.learner.step import Batch, Outcome, train_step
@@ -63,6 +63,7 @@ class Trainer:
     ) -> None:
         self.learning, self.preset, self.teacher, self.device = learning, preset, teacher, device
         self.objective = objective_of(learning)
+        self.augmentation = augmentation_of(learning, preset)
         self.generator = torch.Generator().manual_seed(seed)
         torch.manual_seed(seed)  # the paper's encoder has a dropout, which knows no generator
         self.encoder = encoder.to(device).train()
@@ -171,17 +172,14 @@ class Trainer:
     def _draw(self) -> Batch:
         n = min(self.learning.batch, self.pool.fill)
         slots = torch.randperm(self.pool.fill, generator=self.generator)[:n]
-        x = self.pool.take("input", slots).float()
-        if self.learning.augment and self.preset.augments:
-            x = augment(x, Augmentation(), self.generator)
-        stamps = self.pool.take("stamp", slots).to(self.device)
-        return Batch(
-            x=x.to(self.device),
-            keys=self.scale.unit(self.pool.take("key", slots)).to(self.device),
-            stamps=stamps,
-            key_stamps=stamps,
-            places=self.pool.take("place", slots).to(self.device),
-        )
+        return draw(
+            self.pool,
+            slots,
+            scale=self.scale,
+            objective=self.objective,
+            how=self.augmentation,
+            generator=self.generator,
+        ).each(lambda tensor: tensor.to(self.device))
 
     @torch.inference_mode()
     def features(self, inputs: Tensor) -> Tensor:

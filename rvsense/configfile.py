@@ -216,6 +216,9 @@ def _conflicts(values: Mapping[str, Any]) -> Iterator[tuple[tuple[str, ...], str
     if 0 < total < warmup:
         keys = ("learning.warmup_steps", "learning.total_steps")
         yield keys, f"{keys[0]} is {warmup}; allowed: up to {keys[1]} ({total})"
+    if values["learning.intra_modal"] and not values["learning.augment"]:
+        pair = ("learning.intra_modal", "learning.augment")
+        yield pair, f"{pair[0]} is above 0: two views of a heatmap need {pair[1]} = true"
     taken: dict[str, str] = {}
     for key in (key for key in values if key.startswith("endpoints.")):
         try:
