@@ -35,7 +35,13 @@ from rvsense.daemon.sockets import (
 )
 from rvsense.daemon.tally import Tally
 from rvsense.errors import ConfigError
-from rvsense.machine import pick_device, preset_name, teacher_file
+from rvsense.machine import (
+    detector_file,
+    pick_device,
+    preset_name,
+    teacher_file,
+    uses_detector,
+)
 from rvsense.model import ServableModel
 
 OVERSIZE = 4
@@ -196,6 +202,8 @@ def _preflight(config: Config) -> None:
     """Look for what the learner will need, so that a lack is said before it is spawned."""
     device = pick_device(config.learning.device, "learning.device")
     teacher_file(preset_name(config.learning, device), config.learning.teacher_weights)
+    if uses_detector(config.learning):
+        detector_file(config.learning.detector)
 
 
 def _sockets(

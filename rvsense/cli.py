@@ -46,6 +46,7 @@ DAEMON_VALUES = (
     ("--replay", "replay.path", "DIR", "play this dataset into it"),
     ("--speed", "replay.speed", "N|max", "replay rate; max = lock-step, the same on every run"),
     ("--labels", "replay.labels", "FRACTION", "share of annotations the classifier may see (0.01)"),
+    ("--label-source", "learning.label_source", "S", "annotations, or detector: pseudo-labels"),
     ("--learner", "learner", "ENDPOINT", "use a learner that runs elsewhere"),
     ("--preset", "learning.preset", "P", "edge, paper or auto"),
     ("--teacher-weights", "learning.teacher_weights", "FILE", "teacher weights of your own"),

@@ -202,6 +202,12 @@ class Learning:
         high=60.0,
     )
     augment: bool = setting(True, "Small range and azimuth shifts and gain on the radar input.")
+    mask_rows: int = setting(
+        0, "Widest band of range rows that augmentation blanks; 0 = none.", low=0, high=127
+    )
+    mask_columns: int = setting(
+        0, "Widest band of azimuth columns that augmentation blanks; 0 = none.", low=0, high=127
+    )
     publish_every_steps: int = setting(100, "A model is published this often.", low=1)
     checkpoint_every_s: float = setting(60.0, "Seconds between checkpoints.", low=1.0)
     checkpoints_kept: int = setting(2, "Checkpoints on disk: the newest and fallbacks.", low=1)
@@ -215,6 +221,46 @@ class Learning:
     )
     heldout_pairs: int = setting(
         128, "Ring of pairs that are never trained on, for retrieval.", low=0
+    )
+    label_source: str = setting(
+        "annotations",
+        "Where the classes come from: annotations, or detector = pseudo-labels from the camera.",
+        choices=("annotations", "detector"),
+    )
+    collate: str = setting(
+        "off",
+        "Pairs by what the detector sees: off, wanted = only with wanted objects, balance = the "
+        "pool holds as many of each scene class.",
+        choices=("off", "wanted", "balance"),
+    )
+    wanted: str = setting(
+        "pedestrian,cyclist,car", "Objects of which `collate = wanted` asks for at least one."
+    )
+    detector: str = setting(
+        "nanodet", "nanodet, which is bundled, or the name of a torchvision detector."
+    )
+    detector_rate_hz: float = setting(
+        1.0,
+        "Images a second and site that the detector looks at, by stamp; 0 = every pair's. One "
+        "costs as much as three of the teacher's.",
+        low=0.0,
+        high=1000.0,
+    )
+    detector_sure: float = setting(
+        0.5, "A box of at least this score is an object.", low=0.0, high=1.0
+    )
+    detector_doubt: float = setting(
+        0.25,
+        "From this score up to that one there may be an object: such a scene gives no label.",
+        low=0.0,
+        high=1.0,
+    )
+    detector_least_height: float = setting(
+        0.05,
+        "Boxes below this share of the image's height are beyond the radar's reach (CRUW: a "
+        "person at 25 m is .06).",
+        low=0.0,
+        high=1.0,
     )
 
 

@@ -3,6 +3,7 @@
 Looked up by the daemon before anything starts and by the learner when it builds its networks.
 """
 
+from importlib import resources
 from pathlib import Path
 from typing import Literal
 
@@ -13,6 +14,9 @@ from rvsense.errors import ConfigError
 
 RANDOM = "random"
 """A teacher that knows nothing: for tests only, and said so in every status."""
+
+NANODET = "nanodet"
+"""The detector that is bundled."""
 
 PresetName = Literal["edge", "paper"]
 
@@ -70,6 +74,38 @@ def vgg16_file() -> Path:
             f"preset paper: no VGG-16 weights at {path}. Fetch them with `python -c "
             "\"from torchvision.models import vgg16; vgg16(weights='IMAGENET1K_V1')\"`, name a "
             "file with --teacher-weights FILE, or use --preset edge, which needs no download"
+        )
+    return path
+
+
+def uses_detector(learning: Learning) -> bool:
+    """Whether anything is asked for that the object detector has to look at images for."""
+    return learning.collate != "off" or learning.label_source == "detector"
+
+
+def detector_file(name: str) -> Path:
+    """The weights of the bundled detector or of torchvision's of that name; never fetched.
+
+    Raises:
+        ConfigError: naming what is missing or unknown, and the remedy.
+    """
+    if name == NANODET:
+        return Path(str(resources.files("rvsense") / "weights" / "nanodet_g_fp16.safetensors"))
+    from torchvision.models import detection, get_model_weights, list_models
+
+    known = list_models(module=detection)
+    if name not in known:
+        raise ConfigError(
+            f"learning.detector is {name!r}; allowed: {NANODET}, or torchvision's "
+            + ", ".join(known)
+        )
+    url = str(get_model_weights(name)["DEFAULT"].url)
+    path = Path(torch.hub.get_dir()) / "checkpoints" / url.rsplit("/", 1)[-1]
+    if not path.exists():
+        fetch = f"from torchvision.models import get_model; get_model('{name}', weights='DEFAULT')"
+        raise ConfigError(
+            f"learning.detector = {name}: no weights at {path}. Fetch them with "
+            f'`python -c "{fetch}"`, or use {NANODET}, which needs no download'
         )
     return path
 
