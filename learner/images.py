@@ -5,6 +5,7 @@ import warnings
 import numpy as np
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 from torchvision.io import ImageReadMode, decode_jpeg
 from torchvision.transforms.v2 import functional as resizing
 
@@ -39,16 +40,43 @@ def jpeg_size(data: bytes) -> tuple[int, int]:
     raise FrameError("bad_image", f"no JPEG frame header in {len(data)} bytes")
 
 
+def decode_image(codec: str, data: bytes, shape: tuple[int, int, int] | None) -> Tensor:
+    """A camera payload as (3, height, width) uint8 RGB.
+
+    Raises:
+        FrameError: `bad_image`, when it cannot be decoded or is larger than MAX_PIXELS.
+    """
+    return _jpeg(data) if codec == "jpeg" else _raw(data, shape)
+
+
+def squash(image: Tensor) -> Tensor:
+    """(3, h, w) to the (3, 224, 224) that the teacher takes, whatever the aspect ratio."""
+    # Resized as bytes: a quarter of the memory traffic of floats, and the same to half a level.
+    small: Tensor = resizing.resize(image, [SIDE, SIDE], antialias=True)
+    return small
+
+
+def letterbox(image: Tensor, long_side: int, multiple: int) -> tuple[Tensor, float]:
+    """(3, h, w) with its longer side brought to `long_side`, the aspect ratio kept.
+
+    Returns:
+        The uint8 image, its sides filled up with black to a multiple at right and bottom, and
+        the factor by which it was scaled.
+    """
+    height, width = image.shape[1:]
+    scale = long_side / max(height, width)
+    rows, columns = max(round(height * scale), 1), max(round(width * scale), 1)
+    small: Tensor = resizing.resize(image, [rows, columns], antialias=True)
+    return F.pad(small, (0, -columns % multiple, 0, -rows % multiple)), scale
+
+
 def small_image(codec: str, data: bytes, shape: tuple[int, int, int] | None) -> Tensor:
     """A camera payload as (3, 224, 224) uint8 RGB, squashed to the square the teacher takes.
 
     Raises:
         FrameError: `bad_image`, when it cannot be decoded or is larger than MAX_PIXELS.
     """
-    image = _jpeg(data) if codec == "jpeg" else _raw(data, shape)
-    # Resized as bytes: a quarter of the memory traffic of floats, and the same to half a level.
-    small: Tensor = resizing.resize(image, [SIDE, SIDE], antialias=True)
-    return small
+    return squash(decode_image(codec, data, shape))
 
 
 def _jpeg(data: bytes) -> Tensor:

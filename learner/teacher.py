@@ -33,17 +33,22 @@ class Teacher:
     weights: str
     device: torch.device
 
-    @torch.inference_mode()
     def encode(self, codec: str, image: bytes, shape: tuple[int, int, int] | None) -> Tensor:
-        """One image to its (key_dim,) float32 key on the CPU.
-
-        One at a time: a batch put together by what happened to have arrived would make the
-        last bits of a key depend on timing.
+        """One camera payload to its (key_dim,) float32 key on the CPU.
 
         Raises:
             FrameError: `bad_image`.
         """
-        small = images.small_image(codec, image, shape)
+        return self.key_of(images.decode_image(codec, image, shape))
+
+    @torch.inference_mode()
+    def key_of(self, image: Tensor) -> Tensor:
+        """One decoded (3, h, w) uint8 RGB image to its (key_dim,) float32 key on the CPU.
+
+        One at a time: a batch put together by what happened to have arrived would make the
+        last bits of a key depend on timing.
+        """
+        small = images.squash(image)
         key: Tensor = self.network(self.preprocess(small[None].to(self.device)))[0]
         return key.float().cpu()
 
@@ -117,7 +122,7 @@ class VggSlice(nn.Module):
         return y
 
 
-def load_tensors(path: Path) -> dict[str, Tensor]:
+def load_tensors(path: Path, of: str = "teacher") -> dict[str, Tensor]:
     """Tensors of a `.pth` or `.safetensors` file, never running code from it.
 
     Raises:
@@ -130,9 +135,9 @@ def load_tensors(path: Path) -> dict[str, Tensor]:
             return load_file(path)
         tensors: Any = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:
-        raise ConfigError(f"teacher weights {path}: not readable ({error})") from None
+        raise ConfigError(f"{of} weights {path}: not readable ({error})") from None
     if not isinstance(tensors, dict):
-        raise ConfigError(f"teacher weights {path}: not a file of named tensors")
+        raise ConfigError(f"{of} weights {path}: not a file of named tensors")
     return tensors
 
 
