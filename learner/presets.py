@@ -40,7 +40,7 @@ def augmentation_of(learning: Learning, preset: Preset) -> Augmentation | None:
         ConfigError: when the objective needs two views and there is only one.
     """
     if learning.augment and preset.augments:
-        return Augmentation()
+        return Augmentation(range_mask=learning.mask_rows, azimuth_mask=learning.mask_columns)
     if learning.intra_modal:
         raise ConfigError(
             f"learning.intra_modal needs two views of a heatmap, and preset {preset.name} "
