@@ -3,7 +3,7 @@
 The pool decouples batch order from ingest order: neighbouring frames of a stream are near
 copies, and a batch of them teaches almost nothing.
 
-Every policy answers `slot(key, fill) -> slot | None` for the next pair, None to let it go. A
+Every policy answers `slot(key, fill, scene) -> slot | None` for the next pair, None to let it go. A
 new pair takes the next free slot until the table is full. How full it is, only the table
 knows: after a restore it may be larger or smaller than the one that a policy has filled.
 """
@@ -14,12 +14,20 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from rvsense.frames import CLASSES
+
+NO_CLASS = len(CLASSES)
+"""The number of a scene that shows several classes, is uncertain, or was not looked at."""
+
 
 class Policy(Protocol):
     """What the three policies share. State is tensors, for the checkpoint."""
 
-    def slot(self, key: Tensor, fill: int) -> int | None:
-        """Where the next pair goes, with `fill` slots in use; `key` is its (D,) teacher key."""
+    def slot(self, key: Tensor, fill: int, scene: int = NO_CLASS) -> int | None:
+        """Where the next pair goes, with `fill` slots in use.
+
+        `key` is its (D,) teacher key, `scene` the number of what a detector saw in its image.
+        """
 
     def state(self) -> dict[str, Tensor]:
         """Everything that the next decision depends on."""
@@ -36,7 +44,7 @@ class Reservoir:
         self._generator = generator
         self._seen = 0
 
-    def slot(self, key: Tensor, fill: int) -> int | None:  # noqa: ARG002 - chance alone decides
+    def slot(self, key: Tensor, fill: int, scene: int = NO_CLASS) -> int | None:  # noqa: ARG002
         """A free slot, else a uniformly drawn one or none."""
         place = fill
         if fill >= self._capacity:
@@ -69,7 +77,7 @@ class Fifo:
         self._capacity = capacity
         self._seen = 0
 
-    def slot(self, key: Tensor, fill: int) -> int | None:  # noqa: ARG002 - age alone decides
+    def slot(self, key: Tensor, fill: int, scene: int = NO_CLASS) -> int | None:  # noqa: ARG002
         """A free slot, else that of the oldest pair."""
         place = ring_slot(self._seen, fill, self._capacity)
         self._seen += 1
@@ -99,7 +107,7 @@ class MinRedundancy:
         self._seen = 0
         self._fill = 0
 
-    def slot(self, key: Tensor, fill: int) -> int | None:
+    def slot(self, key: Tensor, fill: int, scene: int = NO_CLASS) -> int | None:  # noqa: ARG002
         """A free slot, else that of the older of the two most alike, the new one included."""
         unit = F.normalize(key.float(), dim=0).half()
         likeness = self._likeness_to(unit)

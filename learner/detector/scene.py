@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from rvsense.frames import CLASSES, OBJECT_CLASSES, SceneClass
+from rvsense.frames import OBJECT_CLASSES, SceneClass
 from rvsense.learner.detector.boxes import Boxes, shared
 
 KINDS = ("person", "bicycle", "car", "motorcycle", "bus", "truck")
@@ -27,8 +27,6 @@ SAME = 0.5
 """Share of the smaller box that two boxes of one object have in common."""
 RIDING = 0.3
 """The same for a rider and the bicycle: hips and legs are on it, head and wheels are not."""
-UNKNOWN = len(CLASSES)
-"""The number of a scene without a class, beside those of CLASSES."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,11 +51,6 @@ class Scene:
         if self.doubtful or len(self.seen) > 1:
             return None
         return next(iter(self.seen), "empty")
-
-    @property
-    def number(self) -> int:
-        """The label among CLASSES, or UNKNOWN."""
-        return UNKNOWN if self.label is None else CLASSES.index(self.label)
 
     def to_bits(self) -> int:
         """As a small number, for a checkpoint."""

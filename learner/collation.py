@@ -1,0 +1,76 @@
+"""Data collation by a light object detector, as the paper has it (section IV-A): pairs "can be
+further filtered by light object detection algorithms in the vision domain to: concentrate on
+learning good encodings for specific objects of interest, balance their distributions".
+
+Also where pseudo-labels come from, for the head alone. The encoder sees none of this: only which
+pairs there are.
+"""
+
+from collections import Counter
+from dataclasses import dataclass
+
+from torch import Tensor
+
+from rvsense.config import Learning
+from rvsense.frames import CLASSES, SceneClass
+from rvsense.learner.detector.detectors import Detector
+from rvsense.learner.detector.looks import Looks
+from rvsense.learner.detector.scene import Scene, Thresholds, read_scene
+from rvsense.learner.pool import NO_CLASS
+
+LEFT_OUT = ("left_out_empty", "left_out_others", "left_out_doubtful")
+"""Why a pair is left out: nothing is there, only what is not wanted, nothing for certain."""
+COUNTS = ("looks", *LEFT_OUT)
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """What follows from what a pair's image shows."""
+
+    kept: bool = True
+    number: int = NO_CLASS
+    """The scene's class for a balanced pool."""
+    label: SceneClass | None = None
+    """A pseudo-label, only of an image that was looked at."""
+
+
+class Collation:
+    """The detector, when it looks, and what is done about it."""
+
+    def __init__(self, learning: Learning, detector: Detector) -> None:
+        self.detector = detector
+        self.looks = Looks(learning.detector_rate_hz)
+        self.counts: Counter[str] = Counter(dict.fromkeys(COUNTS, 0))
+        self._labels = learning.label_source == "detector"
+        self._wanted = (
+            frozenset(learning.wanted.split(",")) if learning.collate == "wanted" else None
+        )
+        self._limits = Thresholds(
+            learning.detector_sure, learning.detector_doubt, learning.detector_least_height
+        )
+
+    def judge(self, place: int, stamp_ns: int, image: Tensor) -> Finding:
+        """Look at a (3, h, w) RGB image where it is time to, and say what to do with its pair."""
+        scene = self.looks.known(place, stamp_ns)
+        looked = scene is None
+        if scene is None:
+            scene = read_scene(self.detector.detect(image), image.shape[1], self._limits)
+            self.looks.saw(place, stamp_ns, scene)
+            self.counts["looks"] += 1
+        reason = None if self._wanted is None else left_out(scene, self._wanted)
+        if reason is not None:
+            self.counts[reason] += 1
+        return Finding(
+            kept=reason is None,
+            number=NO_CLASS if scene.label is None else CLASSES.index(scene.label),
+            label=scene.label if looked and self._labels else None,
+        )
+
+
+def left_out(scene: Scene, wanted: frozenset[str]) -> str | None:
+    """Why a pair of this scene is not learned from, one of LEFT_OUT; None when it is."""
+    if scene.seen & wanted:
+        return None
+    if scene.seen:
+        return "left_out_others"
+    return "left_out_doubtful" if scene.doubtful else "left_out_empty"
