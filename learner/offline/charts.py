@@ -17,6 +17,7 @@ from rvsense.learner.offline.drawing import (
     Plot,
     Theme,
     label_right,
+    legend,
     percent_axis,
 )
 from rvsense.learner.offline.scores import (
@@ -32,8 +33,8 @@ from rvsense.learner.offline.scores import (
 
 BATCH_LOOKS: tuple[dict[str, Any], ...] = (
     {"linestyle": "-", "marker": "D"},
-    {"linestyle": "--", "marker": "s", "markerfacecolor": "none"},
-    {"linestyle": ":", "marker": "^", "markerfacecolor": "none"},
+    {"linestyle": "--", "marker": "s", "markerfacecolor": "none", "markersize": 8},
+    {"linestyle": ":", "marker": "^", "markerfacecolor": "none", "markersize": 9},
 )
 """One method, so one colour: batch sizes differ by dash and marker."""
 
@@ -47,15 +48,14 @@ def negatives(metrics: Metrics) -> Plot | None:
     def paint(sheet: Sheet, theme: Theme) -> None:
         axes = sheet.subplots()
         colour = theme.methods["linear"]
-        for look, scores in zip(itertools.cycle(BATCH_LOOKS), sweeps.values(), strict=False):
-            _errorbar(axes, list(scores), scores.values(), color=colour, **look)
+        for (batch, scores), look in zip(sweeps.items(), itertools.cycle(BATCH_LOOKS)):
+            _errorbar(
+                axes, list(scores), scores.values(), color=colour, label=f"batch {batch}", **look
+            )
         percent_axis(axes, _reach(sweeps.values()), top=min(1.0, max(_reach(sweeps.values()))))
         axes.set_xlabel("negatives K")
         axes.set_xticks(sorted({k for scores in sweeps.values() for k in scores}))
-        label_right(axes, [
-            Label(100 * list(scores.values())[-1].mean, f"batch {batch}", colour)
-            for batch, scores in sweeps.items()
-        ])  # fmt: skip
+        legend(axes)
 
     told = "; ".join(
         f"batch {batch}: " + ", ".join(f"{one} % at K = {k:g}" for k, one in scores.items())
@@ -75,7 +75,7 @@ def information(metrics: Metrics) -> Plot | None:
     """The MI bound log(K + 1) − L against K, below the ceiling log(K + 1) (eq. 3)."""
     bounds = {
         batch: {float(k): value["bound"] for k, value in sorted(by_k.items(), key=_number)}
-        for batch, by_k in sorted(metrics.get("mi", {}).items(), key=_number)
+        for batch, by_k in sorted((metrics.get("mi") or {}).items(), key=_number)
         if by_k
     }
     if not bounds:
@@ -84,20 +84,22 @@ def information(metrics: Metrics) -> Plot | None:
     def paint(sheet: Sheet, theme: Theme) -> None:
         axes = sheet.subplots()
         colour = theme.methods["linear"]
-        for look, values in zip(itertools.cycle(BATCH_LOOKS), bounds.values(), strict=False):
-            axes.plot(list(values), list(values.values()), color=colour, **look)
+        for (batch, values), look in zip(bounds.items(), itertools.cycle(BATCH_LOOKS)):
+            axes.plot(
+                list(values), list(values.values()), color=colour, label=f"bound, batch {batch}",
+                **look,
+            )  # fmt: skip
         ks = sorted({k for values in bounds.values() for k in values})
         dense = np.geomspace(ks[0], ks[-1], 100)
-        axes.plot(dense, np.log(dense + 1), color=theme.muted, linestyle=(0, (1, 1.5)))
+        axes.plot(
+            dense, np.log(dense + 1), color=theme.muted, linestyle=(0, (1, 1.5)),
+            label="ceiling log(K + 1)",
+        )  # fmt: skip
         axes.set_ylim(0, 1.08 * math.log(ks[-1] + 1))
         axes.set_xticks(ks)
         axes.set_xlabel("negatives K")
         axes.set_ylabel("mutual information (nats)")
-        ends = [
-            Label(list(values.values())[-1], f"bound, batch {batch}", colour)
-            for batch, values in bounds.items()
-        ]
-        label_right(axes, [*ends, Label(math.log(ks[-1] + 1), "ceiling log(K + 1)", theme.muted)])
+        legend(axes)
 
     told = "; ".join(
         f"batch {batch}: " + ", ".join(f"{value:.2f} nats at K = {k:g}" for k, value in v.items())
@@ -176,10 +178,10 @@ def by_labels(metrics: Metrics) -> Plot | None:
 
 def epochs(metrics: Metrics) -> Plot | None:
     """Fig. 6: test loss and accuracy against epochs, fine-tuned and supervised."""
-    curves = {m: c for m in METHODS if (c := metrics.get("curves", {}).get(m)) and c["epochs"]}
+    curves = {m: c for m in METHODS if (c := (metrics.get("curves") or {}).get(m)) and c["epochs"]}
     if not curves:
         return None
-    efficiency = metrics.get("efficiency", {})
+    efficiency = metrics.get("efficiency") or {}
     marks = {
         method: epoch
         for method in curves
@@ -205,13 +207,15 @@ def epochs(metrics: Metrics) -> Plot | None:
         upper.set_ylabel("test loss (nats)")
         lower.set_ylabel("accuracy (%)")
         lower.set_xlabel("epochs")
-        upper.legend(loc="lower right", bbox_to_anchor=(1, 1), ncols=2, borderaxespad=0.2)
+        legend(upper)
 
-    when = "; ".join(
-        f"{METHODS[method]} is at the supervised level after {epoch:g} epochs"
-        for method, epoch in marks.items()
+    by = {"finetune": "by fine-tuning", "supervised": "by supervised training"}
+    when = " and ".join(
+        f"after {epoch:g} epochs {by[method]}" for method, epoch in marks.items() if method in by
     )
-    never = " Fine-tuning never reaches the supervised level." * ("finetune" not in marks)
+    level = f"The supervised level is reached (dashed) {when}." if when else ""
+    if "finetune" in curves and "finetune" not in marks:
+        level = f"Fine-tuning does not reach the supervised level. {level}"
     told = "; ".join(
         f"{METHODS[method]}: loss from {_mean(c['loss'], 0):.2f} to {_mean(c['loss'], -1):.2f}, "
         f"accuracy from {100 * _mean(c['accuracy'], 0):.1f} to "
@@ -222,8 +226,8 @@ def epochs(metrics: Metrics) -> Plot | None:
         "loss-by-epochs",
         "How soon training gets there",
         "Test loss and accuracy against epochs with all labels (the paper's Fig. 6); thin lines "
-        "are single runs. " + (f"Dashed: {when}." if when else "") + f"{never} {basis(metrics)}",
-        f"Two line charts above each other. {told}. {when}.{never}",
+        f"are single runs. {level} {basis(metrics)}",
+        f"Two line charts above each other. {told}. {level}",
         paint,
         height_in=4.6,
     )

@@ -16,10 +16,9 @@ from rvsense.frames import CLASSES
 from rvsense.learner.offline.drawing import (
     CLASS_MARKERS,
     MARKERS,
-    Label,
     Plot,
     Theme,
-    label_right,
+    legend,
     percent_axis,
     tint,
 )
@@ -142,7 +141,7 @@ def class_pairs(metrics: Metrics) -> Plot | None:
         axes.set_yticks(heights, names)
         axes.grid(visible=False, axis="y")
         axes.set_xlabel("accuracy between the two (%)")
-        axes.legend(loc="lower right", bbox_to_anchor=(1, 1), ncols=3, borderaxespad=0.2)
+        legend(axes)
 
     told = "; ".join(
         f"{name}: " + ", ".join(f"{METHODS[m]} {100 * rate[i]:.1f} %" for m, rate in rates.items())
@@ -160,7 +159,7 @@ def class_pairs(metrics: Metrics) -> Plot | None:
 
 def distance(metrics: Metrics) -> Plot | None:
     """Accuracy by the distance of the nearest object."""
-    block = metrics.get("by_range", {})
+    block = metrics.get("by_range") or {}
     edges = np.asarray(block.get("edges_m", ()), dtype=float)
     lines = {m: _rates(block[m]) for m in METHODS if m in block}
     frames = block.get("frames", [])
@@ -170,15 +169,14 @@ def distance(metrics: Metrics) -> Plot | None:
     def paint(sheet: Sheet, theme: Theme) -> None:
         axes = sheet.subplots()
         centres = (edges[:-1] + edges[1:]) / 2
-        labels, seen = [], []
+        seen: list[float] = []
         for method, rates in lines.items():
             colour, known = theme.methods[method], np.isfinite(rates)
             axes.hlines(100 * rates, edges[:-1], edges[1:], color=colour, alpha=0.45, linewidth=3)
             axes.plot(
                 centres[known], 100 * rates[known], color=colour, linewidth=1,
-                marker=MARKERS[method],
+                marker=MARKERS[method], label=METHODS[method],
             )  # fmt: skip
-            labels.append(Label(100 * rates[known][-1], METHODS[method], colour))
             seen += list(rates[known])
         percent_axis(axes, [*seen, min(seen) - 0.05])
         for centre, n in zip(centres, frames, strict=True):
@@ -190,7 +188,7 @@ def distance(metrics: Metrics) -> Plot | None:
         axes.set_xticks(edges)
         axes.grid(visible=False, axis="x")
         axes.set_xlabel("distance of the nearest object (m); below: test frames")
-        label_right(axes, labels)
+        legend(axes)
 
     told = "; ".join(
         f"{low:g} to {high:g} m: "
@@ -210,7 +208,7 @@ def distance(metrics: Metrics) -> Plot | None:
 
 def _confusions(metrics: Metrics) -> dict[str, NDArray[np.float64]]:
     """Method to (4, 4) counts, rows truth; runs are already added up."""
-    block = metrics.get("confusion", {})
+    block = metrics.get("confusion") or {}
     return {m: np.asarray(block[m], dtype=float) for m in METHODS if block.get(m)}
 
 

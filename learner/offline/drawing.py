@@ -126,6 +126,12 @@ def percent_axis(axes: Axes, values: Sequence[float], *, top: float = 1.0) -> No
     axes.set_ylabel("accuracy (%)")
 
 
+def legend(axes: Axes) -> None:
+    """One row above the axes, where it hides nothing."""
+    n = len(axes.get_legend_handles_labels()[1])
+    axes.legend(loc="lower right", bbox_to_anchor=(1, 1), ncols=n, borderaxespad=0.2)
+
+
 @dataclass(frozen=True, slots=True)
 class Label:
     """Text beside the right end of a line that ends at height `y`."""

@@ -34,12 +34,10 @@ class Score:
 
 def score(block: Metrics | None) -> Score | None:
     """A {mean, std, values} block; None when absent or not finite."""
-    mean = (block or {}).get("mean")
-    if block is None or mean is None or not math.isfinite(mean):
+    mean, std = _finite(block, "mean"), _finite(block, "std")
+    if block is None or mean is None:
         return None
-    std = block.get("std")
-    known = std is not None and math.isfinite(std) and len(block.get("values", (0, 0))) > 1
-    return Score(float(mean), float(std) if known else None)
+    return Score(mean, std if len(block.get("values", ())) > 1 else None)
 
 
 def by_number(block: Mapping[str, Metrics] | None) -> dict[float, Score]:
@@ -77,6 +75,11 @@ def basis(metrics: Metrics) -> str:
         parts.append("one run" if seeds == 1 else f"mean and standard deviation of {seeds} runs")
     text = "; ".join(parts)
     return f"{text[:1].upper()}{text[1:]}." if text else ""
+
+
+def _finite(block: Metrics | None, key: str) -> float | None:
+    value = (block or {}).get(key)
+    return float(value) if value is not None and math.isfinite(value) else None
 
 
 def _apart(metrics: Metrics) -> str:
