@@ -146,8 +146,8 @@ class Keeper:
         spec = trainer.encoder.spec
         return (
             f"preset {trainer.preset.name}, encoder {spec.name} of width {spec.width} on "
-            f"{'+'.join(spec.channels)}, teacher {trainer.teacher.name} "
-            f"{self._teacher_sha256[:12]}"
+            f"{'+'.join(spec.channels)} with queries of {spec.key_dim}, teacher "
+            f"{trainer.teacher.name} {self._teacher_sha256[:12]}"
         )
 
     def _state(self) -> tuple[int, ...]:

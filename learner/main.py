@@ -35,9 +35,15 @@ def build_trainer(learning: Learning, seed: int) -> Trainer:
         ConfigError: for missing weights, or CUDA where there is none.
     """
     device = pick_device(learning.device, "learning.device")
-    preset = presets.PRESETS[preset_name(learning, device)]
+    preset = presets.preset_of(learning, preset_name(learning, device))
     teacher = preset.teacher(learning.teacher_weights, device)
-    encoder = presets.initial_encoder(preset, teacher, seed=seed, weights=learning.teacher_weights)
+    encoder = presets.initial_encoder(
+        preset,
+        teacher,
+        seed=seed,
+        weights=learning.teacher_weights,
+        short_keys=learning.short_keys,
+    )
     return Trainer(learning, preset, teacher, encoder, seed=seed, device=device)
 
 

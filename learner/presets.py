@@ -1,7 +1,7 @@
 """The two presets: which teacher, which radar encoder, which decay."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 
@@ -11,7 +11,9 @@ from rvsense.errors import ConfigError
 from rvsense.learner import schedule
 from rvsense.learner.augment import Augmentation
 from rvsense.learner.teacher import Teacher, edge_teacher, load_tensors, paper_teacher
-from rvsense.machine import RANDOM, teacher_file
+from rvsense.machine import RANDOM, PresetName, teacher_file
+
+VGG = "vgg16"
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,8 +31,26 @@ class Preset:
 
 PRESETS = {
     "edge": Preset("edge", ("magnitude", "motion"), "residual", edge_teacher, "sqrt", True),
-    "paper": Preset("paper", ("magnitude",), "vgg16", paper_teacher, "cosine", False),
+    "paper": Preset("paper", ("magnitude",), VGG, paper_teacher, "cosine", False),
 }
+
+
+def preset_of(learning: Learning, name: PresetName) -> Preset:
+    """The preset with the inputs that the settings ask for.
+
+    Raises:
+        ConfigError: when the preset's encoder cannot take them.
+    """
+    preset = PRESETS[name]
+    channels = tuple(learning.inputs.split("+"))
+    if not learning.inputs or channels == preset.channels:
+        return preset
+    if preset.encoder == VGG:
+        raise ConfigError(
+            f"learning.inputs = {learning.inputs}: preset {name} takes "
+            f"{'+'.join(preset.channels)} alone, as the paper does; use preset edge"
+        )
+    return replace(preset, channels=channels)
 
 
 def augmentation_of(learning: Learning, preset: Preset) -> Augmentation | None:
@@ -50,15 +70,28 @@ def augmentation_of(learning: Learning, preset: Preset) -> Augmentation | None:
     return None
 
 
-def initial_encoder(preset: Preset, teacher: Teacher, *, seed: int, weights: str) -> RadarEncoder:
+def initial_encoder(
+    preset: Preset, teacher: Teacher, *, seed: int, weights: str, short_keys: int = 0
+) -> RadarEncoder:
     """The radar encoder before the first step: drawn (edge), or ImageNet's VGG-16 (paper).
 
     Raises:
-        ConfigError: when the weights it starts from are missing or do not fit.
+        ConfigError: when the weights it starts from are missing or do not fit, or its queries
+            cannot be as short as the keys.
     """
-    spec = EncoderSpec(preset.encoder, preset.channels, teacher.key_dim)
+    if short_keys and preset.encoder == VGG:
+        raise ConfigError(
+            f"learning.short_keys = {short_keys}: the queries of preset {preset.name} are its "
+            "4096 features, as in the paper; use preset edge, or short_keys = 0"
+        )
+    if short_keys > teacher.key_dim:
+        raise ConfigError(
+            f"learning.short_keys = {short_keys}: the keys of teacher {teacher.name} have "
+            f"{teacher.key_dim} dimensions; allowed: up to that"
+        )
+    spec = EncoderSpec(preset.encoder, preset.channels, short_keys or teacher.key_dim)
     encoder = build_encoder(spec, seed=seed)
-    if preset.encoder != "vgg16" or weights == RANDOM:
+    if preset.encoder != VGG or weights == RANDOM:
         return encoder
     path = teacher_file("paper", weights)
     assert path is not None

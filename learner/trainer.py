@@ -86,15 +86,18 @@ class Trainer:
         self.policy = make_policy(
             learning.pool_policy, learning.pool_pairs, key_dim, self.generator
         )
-        self.queue = KeyQueue(learning.queue, key_dim, device)
-        self.scale = KeyScale(key_dim, standardise=learning.standardise_keys)
+        self.queue = KeyQueue(learning.queue, encoder.spec.key_dim, device)
+        self.scale = KeyScale(
+            key_dim, standardise=learning.standardise_keys, short=learning.short_keys
+        )
         self.labels = LabelStore(learning.max_labels, channels)
         self.counters = Counters()
 
     @property
     def ready(self) -> bool:
-        """Whether the pool is deep enough to draw from."""
-        return self.pool.fill >= min(self.learning.min_pool_pairs, self.pool.capacity)
+        """Whether the pool is deep enough to draw from, and the keys are what they will be."""
+        deep = self.pool.fill >= min(self.learning.min_pool_pairs, self.pool.capacity)
+        return deep and self.scale.ready
 
     def ingest(self, pair: Pair) -> None:
         """Encode the image, keep the pair where the policy says, and let the image go (L2).

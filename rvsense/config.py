@@ -136,6 +136,12 @@ class Learning:
     """How the radar encoder is trained. The paper's symbols are named where they occur."""
 
     preset: str = setting("auto", "auto, edge or paper.", choices=("auto", "edge", "paper"))
+    inputs: str = setting(
+        "",
+        "What the encoder sees of a heatmap; motion is what differs between its chirps; "
+        "empty = the preset's own.",
+        choices=("", "magnitude", "magnitude+motion"),
+    )
     device: str = setting("auto", "auto, cpu or cuda.", choices=("auto", "cpu", "cuda"))
     threads: int = setting(1, "CPU threads of the learner.", low=1, high=256)
     niceness: int = setting(10, "Serving goes first when cores are short.", low=0, high=19)
@@ -171,6 +177,13 @@ class Learning:
     )
     standardise_keys: bool = setting(
         False, "Standardise teacher keys by running statistics, frozen after a warm-up."
+    )
+    short_keys: int = setting(
+        0,
+        "Whiten teacher keys to this many dimensions, so that a queue of 65,536 is cheap; fitted "
+        "on the first 512 pairs or 4 per dimension, and training starts after them; 0 = off.",
+        low=0,
+        high=1024,
     )
     decoupled: bool = setting(
         False, "The positive leaves the denominator of Eq. (1): small batches lose less (DCL)."
