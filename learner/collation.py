@@ -6,14 +6,13 @@ Also where pseudo-labels come from, for the head alone. The encoder sees none of
 pairs there are.
 """
 
-from collections import Counter
 from dataclasses import dataclass
 
 from torch import Tensor
 
 from rvsense.config import Learning
 from rvsense.frames import CLASSES, SceneClass
-from rvsense.learner.detector.detectors import Detector
+from rvsense.learner.detector.detectors import Timed
 from rvsense.learner.detector.looks import Looks
 from rvsense.learner.detector.scene import Scene, Thresholds, read_scene
 from rvsense.learner.pool import NO_CLASS
@@ -35,12 +34,12 @@ class Finding:
 
 
 class Collation:
-    """The detector, when it looks, and what is done about it."""
+    """The detector, when it looks, and what is done about it; `counts` is by COUNTS."""
 
-    def __init__(self, learning: Learning, detector: Detector) -> None:
+    def __init__(self, learning: Learning, detector: Timed) -> None:
         self.detector = detector
         self.looks = Looks(learning.detector_rate_hz)
-        self.counts: Counter[str] = Counter(dict.fromkeys(COUNTS, 0))
+        self.counts = dict.fromkeys(COUNTS, 0)
         self._labels = learning.label_source == "detector"
         self._wanted = (
             frozenset(learning.wanted.split(",")) if learning.collate == "wanted" else None

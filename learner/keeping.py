@@ -152,7 +152,7 @@ class Keeper:
 
     def _state(self) -> tuple[int, ...]:
         counters = self._trainer.counters
-        return counters.step, counters.pairs, self._trainer.labels.seen
+        return counters.step, counters.pairs, self._trainer.labels.seen, self._trainer.pseudo.seen
 
     def _notice(self, level: str, event: str, **values: Any) -> None:
         self._say(link.pack("notice", level=level, event=event, **values))

@@ -5,6 +5,7 @@ import json
 import os
 import signal
 import sys
+import time
 import traceback
 from collections.abc import Callable
 from dataclasses import asdict
@@ -18,10 +19,12 @@ from rvsense import configfile, link
 from rvsense.config import Learning
 from rvsense.errors import ConfigError, RvsenseError
 from rvsense.learner import presets
+from rvsense.learner.collation import Collation
+from rvsense.learner.detector.detectors import Timed, build_detector
 from rvsense.learner.lock import only_learner
 from rvsense.learner.service import Service
 from rvsense.learner.trainer import Trainer
-from rvsense.machine import pick_device, preset_name
+from rvsense.machine import pick_device, preset_name, uses_detector
 
 LINGER_MS = 1000
 BURST_MESSAGES = 16
@@ -44,7 +47,16 @@ def build_trainer(learning: Learning, seed: int) -> Trainer:
         weights=learning.teacher_weights,
         short_keys=learning.short_keys,
     )
-    return Trainer(learning, preset, teacher, encoder, seed=seed, device=device)
+    collation = _collation(learning, device)
+    return Trainer(
+        learning, preset, teacher, encoder, seed=seed, device=device, collation=collation
+    )
+
+
+def _collation(learning: Learning, device: torch.device) -> Collation | None:
+    if not uses_detector(learning):
+        return None
+    return Collation(learning, Timed(build_detector(learning.detector, device), time.monotonic))
 
 
 def run(

@@ -34,10 +34,8 @@ def publish(
     Raises:
         OSError: from the disk.
     """
-    labels = trainer.labels.rows
-    head = fit_head(
-        trainer.features(labels.take("input")), labels.take("label"), labels.take("group")
-    )
+    inputs, labels, groups = trainer.taught()
+    head = fit_head(trainer.features(inputs), labels, groups)
     familiarity = _familiarity(trainer)
     measured = _measure(trainer, head)
     counters = trainer.counters
@@ -56,8 +54,13 @@ def publish(
                 "weights": trainer.teacher.weights,
                 "sha256": teacher_sha256,
             },
-            "data": asdict(counters) | {"pool": trainer.pool.fill, "labels": len(trainer.labels)},
-            "head_note": _note(head, len(trainer.labels)),
+            "data": asdict(counters)
+            | {
+                "pool": trainer.pool.fill,
+                "labels": len(trainer.labels),
+                "pseudo_labels": len(trainer.pseudo),
+            },
+            "head_note": _note(head, len(labels)),
             "figures": dict(figures) | measured,
             "config": asdict(trainer.learning),
         },

@@ -20,6 +20,7 @@ from typing import Any
 from rvsense import atomic, link
 from rvsense.errors import FrameError, RvsenseError
 from rvsense.learner import memory, publication, schedule
+from rvsense.learner.balance import ClassBalanced
 from rvsense.learner.figures import Figures
 from rvsense.learner.keeping import Keeper
 from rvsense.learner.pacing import Pacing
@@ -169,9 +170,9 @@ class Service:
         try:
             if op == "pair":
                 start = self._clock()
-                self.trainer.ingest(link.unpack_pair(values, payloads))
+                learned = self.trainer.ingest(link.unpack_pair(values, payloads))
                 self._encode_ms = 1000 * (self._clock() - start)
-                if self._pacing is not None:
+                if learned and self._pacing is not None:
                     self._pacing.pair_taken(ready=self.trainer.ready)
             else:
                 self.trainer.add_label(link.unpack_label(values, payloads))
@@ -202,7 +203,7 @@ class Service:
         step, every = self.trainer.counters.step, self.trainer.learning.publish_every_steps
         if step >= schedule.next_publication(self._published_step, every):
             return True
-        labels = len(self.trainer.labels)
+        labels = self.trainer.labelled
         patience = self._published_step + MIN_STEPS_FOR_NEW_LABELS
         return (
             step >= patience
@@ -230,7 +231,7 @@ class Service:
             self._publish_failures += 1
             self._notice("error", "publish_failed", detail=str(error))
         self._published_step = trainer.counters.step
-        self._published_labels = len(trainer.labels)
+        self._published_labels = trainer.labelled
 
     def _save(self) -> None:
         self._keeper.save((self._published_step, self._published_labels))
@@ -252,6 +253,8 @@ class Service:
             "queue": trainer.queue.fill,
             "queue_capacity": trainer.queue.size,
             "labels": len(trainer.labels),
+            "pseudo_labels": len(trainer.pseudo),
+            **_collated(trainer),
             "learning_rate": trainer.learning_rate,
             "steps_per_s": steps / seconds,
             "encode_ms": self._encode_ms,
@@ -271,3 +274,16 @@ class Service:
             self._early.append(message)
         else:
             self._send(message)
+
+
+def _collated(trainer: Trainer) -> dict[str, Any]:
+    """What the detector has looked at and left out, how long a look takes, what the pool holds."""
+    if trainer.collation is None:
+        return {}
+    values: dict[str, Any] = {
+        **trainer.collation.counts,
+        "detector_ms": trainer.collation.detector.ms,
+    }
+    if isinstance(trainer.policy, ClassBalanced):
+        values["pool_scenes"] = trainer.policy.counts(trainer.pool.fill)
+    return values

@@ -16,7 +16,12 @@ NETWORK = ("encoder", "average", "momentum", "queue")
 
 def tables(trainer: Trainer) -> dict[str, Rows]:
     """The large tables, saved in chunks."""
-    return {"pool": trainer.pool, "ring": trainer.ring, "labels": trainer.labels.rows}
+    return {
+        "pool": trainer.pool,
+        "ring": trainer.ring,
+        "labels": trainer.labels.rows,
+        "pseudo": trainer.pseudo.rows,
+    }
 
 
 def tensors(trainer: Trainer) -> dict[str, Tensor]:
@@ -30,6 +35,8 @@ def tensors(trainer: Trainer) -> dict[str, Tensor]:
         "scale": trainer.scale.state(),
         "random": {"generator": trainer.generator.get_state(), "torch": torch.get_rng_state()},
     }
+    if trainer.collation is not None:
+        parts["looks"] = trainer.collation.looks.state()
     if trainer.device.type == "cuda":
         parts["random"]["cuda"] = torch.cuda.get_rng_state(trainer.device)
     return {
@@ -41,7 +48,8 @@ def tensors(trainer: Trainer) -> dict[str, Tensor]:
 
 def values(trainer: Trainer) -> dict[str, Any]:
     """Everything that is a number or a name."""
-    return {"counters": asdict(trainer.counters)}
+    found = {} if trainer.collation is None else dict(trainer.collation.counts)
+    return {"counters": asdict(trainer.counters), "collation": found}
 
 
 def load(trainer: Trainer, saved: Mapping[str, Tensor], facts: Mapping[str, Any]) -> None:
@@ -58,6 +66,10 @@ def load(trainer: Trainer, saved: Mapping[str, Tensor], facts: Mapping[str, Any]
     if trainer.device.type == "cuda" and "random.cuda" in saved:
         torch.cuda.set_rng_state(saved["random.cuda"], trainer.device)
     trainer.counters = Counters(**facts["counters"])
+    looks = _part(saved, "looks")
+    if trainer.collation is not None and looks:  # none where the run before had no detector
+        trainer.collation.looks.load(looks)
+        trainer.collation.counts.update(facts["collation"])
 
 
 def load_network(trainer: Trainer, saved: Mapping[str, Tensor]) -> None:

@@ -16,13 +16,15 @@ from torch.nn import functional as F
 from rvsense.config import Learning
 from rvsense.encoders import RadarEncoder
 from rvsense.errors import FrameError
-from rvsense.learner import schedule
+from rvsense.learner import images, schedule
 from rvsense.learner.averaging import Average
+from rvsense.learner.balance import ClassBalanced
+from rvsense.learner.collation import Collation, Finding
 from rvsense.learner.draw import draw
 from rvsense.learner.keys import KeyScale
-from rvsense.learner.labels import LabelStore, stretch_of
+from rvsense.learner.labels import LabelStore, apart_from, stretch_of
 from rvsense.learner.objective import objective_of
-from rvsense.learner.pool import make_policy, ring_slot
+from rvsense.learner.pool import Policy, make_policy, ring_slot
 from rvsense.learner.presets import Preset, augmentation_of
 from rvsense.learner.queue import KeyQueue
 from rvsense.learner.rows import Column, Rows
@@ -49,7 +51,10 @@ class Counters:
 
 
 class Trainer:
-    """Encoder, its average, optimiser, pool, held-out ring, queue and labels."""
+    """Encoder, its average, optimiser, pool, held-out ring, queue and labels.
+
+    `collation` looks at images before they are learned from; None: every pair is.
+    """
 
     def __init__(
         self,
@@ -60,6 +65,7 @@ class Trainer:
         *,
         seed: int,
         device: torch.device,
+        collation: Collation | None = None,
     ) -> None:
         self.learning, self.preset, self.teacher, self.device = learning, preset, teacher, device
         self.objective = objective_of(learning)
@@ -83,14 +89,21 @@ class Trainer:
         }
         self.pool = Rows(learning.pool_pairs, columns)
         self.ring = Rows(learning.heldout_pairs, columns)
-        self.policy = make_policy(
-            learning.pool_policy, learning.pool_pairs, key_dim, self.generator
-        )
+        self.collation = collation
+        self.policy: Policy
+        if learning.collate == "balance":
+            self.policy = ClassBalanced(learning.pool_pairs, self.generator)
+        else:
+            self.policy = make_policy(
+                learning.pool_policy, learning.pool_pairs, key_dim, self.generator
+            )
         self.queue = KeyQueue(learning.queue, encoder.spec.key_dim, device)
         self.scale = KeyScale(
             key_dim, standardise=learning.standardise_keys, short=learning.short_keys
         )
         self.labels = LabelStore(learning.max_labels, channels)
+        guessing = learning.label_source == "detector"
+        self.pseudo = LabelStore(learning.max_labels if guessing else 0, channels)
         self.counters = Counters()
 
     @property
@@ -99,24 +112,31 @@ class Trainer:
         deep = self.pool.fill >= min(self.learning.min_pool_pairs, self.pool.capacity)
         return deep and self.scale.ready
 
-    def ingest(self, pair: Pair) -> None:
+    def ingest(self, pair: Pair) -> bool:
         """Encode the image, keep the pair where the policy says, and let the image go (L2).
+
+        Returns:
+            Whether the pair is learned from: collation may leave it out.
 
         Raises:
             FrameError: `bad_image` or `not_finite`; nothing is kept of the pair then.
         """
         try:
-            key = self.teacher.encode(pair.codec, pair.image, pair.image_shape)
+            image = images.decode_image(pair.codec, pair.image, pair.image_shape)
         except FrameError:
             self.counters.bad_images += 1
             raise
         x = self.prepare(pair.heatmap)
+        place = place_of(pair.site, pair.epoch)
+        finding = self._collate(pair, place, image, x)
+        if not finding.kept:
+            return False
+        key = self.teacher.key_of(image)
         if not torch.isfinite(x.sum() + key.sum()):
             raise FrameError("not_finite", "the pair's input or key is not finite")
         self.counters.pairs += 1
         if self.scale.see(key):
             self.queue.clear()  # keys of the old scale are no negatives for the new
-        place = place_of(pair.site, pair.epoch)
         row: dict[str, Tensor | int] = {
             "input": x,
             "key": key.half(),
@@ -128,10 +148,11 @@ class Trainer:
             slot = ring_slot(self.counters.held_out, self.ring.fill, self.ring.capacity)
             self.ring.put(slot, **row)
             self.counters.held_out += 1
-            return
-        kept = self.policy.slot(key, self.pool.fill)
+            return True
+        kept = self.policy.slot(key, self.pool.fill, finding.number)
         if kept is not None:
             self.pool.put(kept, **row)
+        return True
 
     def add_label(self, label: Label) -> None:
         """Keep a labelled frame for the head.
@@ -143,6 +164,31 @@ class Trainer:
         if not torch.isfinite(x.sum()):
             raise FrameError("not_finite", "the labelled frame is not finite")
         self.labels.add(label, x)
+
+    def _collate(self, pair: Pair, place: int, image: Tensor, x: Tensor) -> Finding:
+        """What the detector says of a pair; its pseudo-label is kept on the way."""
+        if self.collation is None or not torch.isfinite(x.sum()):
+            return Finding()
+        finding = self.collation.judge(place, pair.stamp_ns, image)
+        if finding.label is not None:
+            label = Label(pair.site, pair.epoch, pair.stamp_ns, finding.label, pair.heatmap)
+            self.pseudo.add(label, x)
+        return finding
+
+    @property
+    def labelled(self) -> int:
+        """Labelled frames kept, whoever labelled them."""
+        return len(self.labels) + len(self.pseudo)
+
+    def taught(self) -> tuple[Tensor, Tensor, Tensor]:
+        """Inputs, classes and groups for the head: a person's word goes before the detector's."""
+        real, pseudo = self.labels.rows, self.pseudo.rows
+        slots = apart_from(pseudo, real)
+        inputs, labels, groups = (
+            torch.cat((real.take(name), pseudo.take(name, slots)))
+            for name in ("input", "label", "group")
+        )
+        return inputs, labels, groups
 
     def prepare(self, heatmap: Any) -> Tensor:
         """(chirps, 128, 128, 2) heatmap to its (C, 128, 128) input in half precision."""
