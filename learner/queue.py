@@ -17,8 +17,11 @@ def near_in_time(
     stamps: Tensor, places: Tensor, other_stamps: Tensor, other_places: Tensor, window_ns: int
 ) -> Tensor:
     """(n, m) mask: which are of one place and at most the window apart; stamps in ns."""
-    near = (stamps[:, None] - other_stamps[None]).abs() <= window_ns
-    return near.logical_and_(places[:, None] == other_places[None])
+    # Comparisons alone: an (n, m) table of differences took ten times as long.
+    near = other_stamps[None] >= (stamps - window_ns)[:, None]
+    near &= other_stamps[None] <= (stamps + window_ns)[:, None]
+    near &= places[:, None] == other_places[None]
+    return near
 
 
 class KeyQueue:
