@@ -86,7 +86,7 @@ def information(metrics: Metrics) -> Plot | None:
         colour = theme.methods["linear"]
         for (batch, values), look in zip(bounds.items(), itertools.cycle(BATCH_LOOKS)):
             axes.plot(
-                list(values), list(values.values()), color=colour, label=f"bound, batch {batch}",
+                list(values), list(values.values()), color=colour, label=f"batch {batch}",
                 **look,
             )  # fmt: skip
         ks = sorted({k for values in bounds.values() for k in values})
@@ -107,7 +107,7 @@ def information(metrics: Metrics) -> Plot | None:
     )
     return Plot(
         "information-by-negatives",
-        "What radar and camera are shown to share",
+        "Bound on the information radar and camera share",
         "Lower bound on the mutual information of radar and camera, log(K + 1) less the "
         "contrastive loss (eq. 3), under its ceiling log(K + 1). Losses at different K cannot be "
         "compared, bounds can.",
@@ -172,7 +172,7 @@ def by_labels(metrics: Metrics) -> Plot | None:
         f"{basis(metrics)}",
         f"Line chart on a logarithmic axis. {told}{level_told}.",
         paint,
-        height_in=4.0,
+        height_in=3.8,
     )
 
 
@@ -229,7 +229,7 @@ def epochs(metrics: Metrics) -> Plot | None:
         f"are single runs. {level} {basis(metrics)}",
         f"Two line charts above each other. {told}. {level}",
         paint,
-        height_in=4.6,
+        height_in=4.3,
     )
 
 

@@ -52,7 +52,7 @@ def embedding(metrics: Metrics, points: Mapping[str, Any] | None) -> Plot | None
             axes.spines[:].set_color(theme.grid)
         handles, names = both[0].get_legend_handles_labels()
         sheet.legend(
-            handles, names, loc="outside lower center", ncols=4, markerscale=2,
+            handles, names, loc="outside lower left", ncols=4, markerscale=2,
             handletextpad=0.2, columnspacing=1.2,
         )  # fmt: skip
 
@@ -67,7 +67,7 @@ def embedding(metrics: Metrics, points: Mapping[str, Any] | None) -> Plot | None
         + ", ".join(f"{100 * _purity(xy, labels):.0f} % {view}" for view, xy in views.items())
         + ".",
         paint,
-        height_in=3.9,
+        height_in=3.4,
     )
 
 
@@ -107,7 +107,7 @@ def confusion(metrics: Metrics) -> Plot | None:
         f"Answers in percent of each true class, all labels, all runs together. {basis(metrics)}",
         f"Confusion matrices. Right answers by class: {told}.",
         paint,
-        height_in=3.1,
+        height_in=2.9,
     )
 
 

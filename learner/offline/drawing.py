@@ -18,9 +18,9 @@ from matplotlib.figure import Figure as Sheet
 
 from rvsense.frames import CLASSES
 
-WIDTH_IN = 6.0
-"""With type of 10 points: legible on a telephone, not loud on a desk."""
-DOTS_PER_INCH = 200
+WIDTH_IN = 5.2
+"""With type of 9.5 points: legible on a telephone, not loud on a desk."""
+DOTS_PER_INCH = 220
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +69,7 @@ class Plot:
     caption: str
     alt: str
     paint: Paint
-    height_in: float = 3.7
+    height_in: float = 3.4
 
 
 def save_png(plot: Plot, theme: Theme, note: str, path: Path) -> None:

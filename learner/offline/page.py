@@ -32,12 +32,12 @@ p, dl, ol, ul { margin: 0 0 1rem; }
 .reached { color: var(--good); }
 .not-reached { color: var(--bad); }
 .partly { color: var(--half); }
-.scroll { overflow-x: auto; margin: 0 0 1rem; }
+.scroll { overflow-x: auto; }
 table { border-collapse: collapse; width: 100%; font-variant-numeric: tabular-nums; }
 caption { text-align: left; color: var(--muted); font-size: .9rem; padding-bottom: .5rem; }
 th, td { text-align: right; padding: .4rem .6rem; border-top: 1px solid var(--line);
   white-space: nowrap; }
-thead th { border-top: 0; color: var(--muted); font-weight: 600; }
+thead th, thead td { border-top: 0; color: var(--muted); font-weight: 600; }
 th:first-child { text-align: left; padding-left: 0; font-weight: 600; }
 .words td { text-align: left; white-space: normal; overflow-wrap: anywhere; }
 .words th { width: 11rem; vertical-align: top; font-weight: 400; color: var(--muted);
@@ -46,18 +46,20 @@ figure { margin: 0 0 2.6rem; }
 figure img { display: block; width: 100%; height: auto; border: 1px solid var(--line);
   border-radius: .5rem; }
 figcaption { margin-top: .6rem; }
+.table { margin-bottom: 1.8rem; }
 summary { cursor: pointer; }
 @media (max-width: 34rem) {
   main { padding: 1.4rem .9rem 3rem; }
   h1 { font-size: 1.4rem; }
   .lead { font-size: 1.08rem; }
   .claims li { grid-template-columns: 1fr; }
-  figure { margin-inline: -.9rem; }
+  figure:not(.table) { margin-inline: -.9rem; }
   figure img { border-width: 1px 0; border-radius: 0; }
-  figcaption { margin-inline: .9rem; }
+  figure:not(.table) figcaption { margin-inline: .9rem; }
   .words th { width: 7.5rem; }
-  .scroll table { font-size: .85rem; }
-  .scroll th, .scroll td { padding-inline: .3rem; white-space: normal; }
+  .scroll table { font-size: .8rem; }
+  .scroll th, .scroll td { padding-inline: .25rem; }
+  .scroll th { white-space: normal; }
 }
 """
 
@@ -79,12 +81,11 @@ def page(title: str, body: str) -> str:
 
 def table(caption: str, head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     """Figures in columns; the first cell of a row says what the row is."""
-    top = "".join(f'<th scope="col">{escape(cell)}</th>' for cell in head)
-    top = top.replace('<th scope="col"></th>', "<td></td>")
+    top = "".join(f'<th scope="col">{escape(cell)}</th>' if cell else "<td></td>" for cell in head)
     return (
-        f'<div class="scroll" role="region" tabindex="0" aria-label="{escape(caption)}">'
-        f"<table><caption>{escape(caption)}</caption>"
-        f"<thead><tr>{top}</tr></thead><tbody>{_rows(rows)}</tbody></table></div>"
+        f'<figure class="table"><figcaption>{escape(caption)}</figcaption>'
+        f'<div class="scroll" role="region" tabindex="0" aria-label="{escape(caption)}"><table>'
+        f"<thead><tr>{top}</tr></thead><tbody>{_rows(rows)}</tbody></table></div></figure>"
     )
 
 

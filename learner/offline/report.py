@@ -105,7 +105,10 @@ def _accuracy(metrics: Metrics) -> str:
         [share_text(share), *(str(scores.get(share, "–")) for scores in columns.values())]
         for share in shares
     ]
-    caption = f"Accuracy in percent by share of labels. {basis(metrics)}"
+    caption = (
+        "Accuracy in percent by share of labels; fine-tuned and linear start from the "
+        f"self-supervised encoder. {basis(metrics)}"
+    )
     return table(caption, ["Labels", *columns], rows)
 
 
