@@ -4,7 +4,8 @@ Names begin with rvsense_ and carry base units; labels come from closed sets and
 """
 
 import math
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
+from typing import TypeVar
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
@@ -12,6 +13,8 @@ from rvsense.daemon import decisions, figures
 from rvsense.frames import CLASSES
 from rvsense.results import ABSTENTIONS
 from rvsense.wire import REASONS as REJECTIONS
+
+M = TypeVar("M", Counter, Gauge)
 
 KINDS = ("radar", "camera", "label")
 DROPS = ("overload", "late", "duplicate")
@@ -109,14 +112,10 @@ class Families:
         self.scored = self._counter("scored_answers", "Answers compared with a label.")
 
     def _make_learning(self) -> None:
-        self.figures = {
-            key: self._gauge(item.name, item.help) for key, item in figures.GAUGES.items()
-        }
+        self.figures = _by_figure(figures.GAUGES, self._gauge)
         for gauge in self.figures.values():
             gauge.set(math.nan)  # unknown until the learner speaks: 0 would be an answer
-        self.figure_totals = {
-            key: self._counter(item.name, item.help) for key, item in figures.COUNTERS.items()
-        }
+        self.figure_totals = _by_figure(figures.COUNTERS, self._counter)
         self.pool_capacity = self._gauge("pool_capacity_pairs", "Pairs that the pool can hold.")
         self.queue_capacity = self._gauge("queue_capacity_keys", "Keys that the queue can hold.")
         self.learner_up = self._gauge(
@@ -149,6 +148,19 @@ class Families:
 
     def _histogram(self, name: str, text: str, buckets: tuple[float, ...]) -> Histogram:
         return Histogram(f"rvsense_{name}", text, buckets=buckets, registry=self.registry)
+
+
+def _by_figure(table: Mapping[str, figures.Figure], make: Callable[..., M]) -> dict[str, M]:
+    """A metric for each figure; those of one name are children of one metric."""
+    families: dict[str, M] = {}
+    found: dict[str, M] = {}
+    for key, item in table.items():
+        label, value = item.label or ("", "")
+        if item.name not in families:
+            families[item.name] = make(item.name, item.help, (label,) if label else ())
+        family = families[item.name]
+        found[key] = family.labels(value) if label else family
+    return found
 
 
 def _create(counter: Counter, values: Iterable[str]) -> None:

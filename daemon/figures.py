@@ -7,12 +7,19 @@ from typing import NamedTuple
 
 
 class Figure(NamedTuple):
-    """A metric without its prefix, its help text, and the factor to the base unit."""
+    """A metric without its prefix, its help text, the factor to the base unit, and its label.
+
+    Keys that share a name are one metric, told apart by that label.
+    """
 
     name: str
     help: str
     scale: float = 1.0
+    label: tuple[str, str] | None = None
 
+
+LABELS = "Labelled frames that the classifier is fitted on, by who labelled them."
+LEFT_OUT = "Pairs not learned from, for what the detector saw in their images."
 
 GAUGES = {
     "step": Figure("training_step", "Step that the learner stands at; falls after a rollback."),
@@ -42,7 +49,9 @@ GAUGES = {
     "steps_per_s": Figure("training_speed_hertz", "Training steps a second."),
     "encode_ms": Figure("teacher_encode_seconds", "Time to decode and encode one image.", 1e-3),
     "learning_rate": Figure("learning_rate", "Step size of SGD at this step."),
-    "labels": Figure("labels_kept", "Labelled frames that the classifier is fitted on."),
+    "labels": Figure("labels_kept", LABELS, label=("source", "annotations")),
+    "pseudo_labels": Figure("labels_kept", LABELS, label=("source", "detector")),
+    "detector_ms": Figure("detector_look_seconds", "Time to find objects in one image.", 1e-3),
     "rss_bytes": Figure("learner_resident_memory_bytes", "Memory of the learner process."),
     "device_bytes": Figure("learner_device_memory_bytes", "Accelerator memory of the learner."),
 }
@@ -54,5 +63,9 @@ COUNTERS = {
     "rollbacks": Figure("training_rollbacks", "Returns to the last checkpoint."),
     "bad_images": Figure("images_unreadable", "Pairs left out for an image that does not decode."),
     "publish_failures": Figure("publish_failures", "Models that could not be written."),
+    "looks": Figure("detector_looks", "Images that the detector has looked at."),
+    "left_out_empty": Figure("pairs_left_out", LEFT_OUT, label=("reason", "empty")),
+    "left_out_others": Figure("pairs_left_out", LEFT_OUT, label=("reason", "others")),
+    "left_out_doubtful": Figure("pairs_left_out", LEFT_OUT, label=("reason", "doubtful")),
 }
 """Running totals of the learner, which start again at 0 or at a checkpoint when it does."""

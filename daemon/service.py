@@ -12,6 +12,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TextIO, cast
@@ -20,7 +21,7 @@ import structlog
 import torch
 
 from rvsense import atomic, logs, state
-from rvsense.config import Config
+from rvsense.config import Config, Replay
 from rvsense.daemon.http import HttpServer, json_line
 from rvsense.daemon.live import Terminal, closing_lines
 from rvsense.daemon.loop import Loop
@@ -75,7 +76,9 @@ def _serve(parts: Parts, signals: Signals, terminal: Terminal) -> int:
         _open_http(parts, watch, stack)
         parts.start()
         if replay.path:
-            player = PlayerProcess(replay, parts.endpoints["intake"], parts.config.seed)
+            player = PlayerProcess(
+                played(parts.config), parts.endpoints["intake"], parts.config.seed
+            )
             stack.callback(player.stop)
             loop.watch_player(player)
         _say_ready(parts)
@@ -93,6 +96,13 @@ def _serve(parts: Parts, signals: Signals, terminal: Terminal) -> int:
     # A person gets a few lines; a program that reads our output gets everything.
     print(closing_lines(status) if sys.stdout.isatty() else json_line(status), flush=True)
     return loop.exit_status
+
+
+def played(config: Config) -> Replay:
+    """What the player is told: where the detector labels, annotations are for scoring alone."""
+    if config.learning.label_source == "detector":
+        return replace(config.replay, labels=0.0)
+    return config.replay
 
 
 def _open_http(parts: Parts, watch: Watch, stack: ExitStack) -> None:

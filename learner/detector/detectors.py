@@ -88,6 +88,11 @@ class TorchvisionDetector:
         _fill(network, load_tensors(weights, "detector"), weights)
         self._network, self._device = network.to(device), device
         self._kinds = torch.full((len(categories),), -1)
+        lacking = [word for word in KINDS if word not in categories]
+        if lacking:
+            raise ConfigError(
+                f"learning.detector = {name} knows no {', '.join(lacking)}; use another"
+            )
         for kind, word in enumerate(KINDS):
             self._kinds[categories.index(word)] = kind
 
