@@ -247,7 +247,12 @@ class Learning:
         choices=("off", "wanted", "balance"),
     )
     wanted: str = setting(
-        "pedestrian,cyclist,car", "Objects of which `collate = wanted` asks for at least one."
+        "pedestrian,cyclist,car",
+        "Objects of which `collate = wanted` asks for at least one.",
+        choices=(
+            *("pedestrian", "cyclist", "car", "pedestrian,cyclist", "pedestrian,car"),
+            *("cyclist,car", "pedestrian,cyclist,car"),
+        ),
     )
     detector: str = setting(
         "nanodet", "nanodet, which is bundled, or the name of a torchvision detector."
@@ -264,7 +269,7 @@ class Learning:
     )
     detector_doubt: float = setting(
         0.25,
-        "From this score up to that one there may be an object: such a scene gives no label.",
+        "From this score up to detector_sure there may be an object: such a scene gives no label.",
         low=0.0,
         high=1.0,
     )

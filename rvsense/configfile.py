@@ -16,7 +16,6 @@ from typing import Any, get_type_hints
 from rvsense import addresses
 from rvsense.config import Config
 from rvsense.errors import ConfigError
-from rvsense.frames import OBJECT_CLASSES
 
 FLAGS = "command line"
 _INT64_MAX = 2**63 - 1
@@ -220,7 +219,14 @@ def _conflicts(values: Mapping[str, Any]) -> Iterator[tuple[tuple[str, ...], str
     if values["learning.intra_modal"] and not values["learning.augment"]:
         pair = ("learning.intra_modal", "learning.augment")
         yield pair, f"{pair[0]} is above 0: two views of a heatmap need {pair[1]} = true"
-    yield from _detector_conflicts(values)
+    policy = values["learning.pool_policy"]
+    if values["learning.collate"] == "balance" and policy != "reservoir":
+        pair = ("learning.collate", "learning.pool_policy")
+        yield (
+            pair,
+            f"{pair[0]} is balance and {pair[1]} is {policy}; allowed: {pair[1]} = reservoir, "
+            "which balance divides among the classes",
+        )
     taken: dict[str, str] = {}
     for key in (key for key in values if key.startswith("endpoints.")):
         try:
@@ -229,26 +235,6 @@ def _conflicts(values: Mapping[str, Any]) -> Iterator[tuple[tuple[str, ...], str
             continue  # reported already, as a value of its own
         if port is not None and (other := taken.setdefault(port, key)) != key:
             yield (other, key), f"{key} is {_show(values[key])}, as {other}; give each its own port"
-
-
-def _detector_conflicts(values: Mapping[str, Any]) -> Iterator[tuple[tuple[str, ...], str]]:
-    wanted, allowed = values["learning.wanted"], ", ".join(OBJECT_CLASSES)
-    if not set(wanted.split(",")) <= set(OBJECT_CLASSES):
-        yield (
-            ("learning.wanted",),
-            f"learning.wanted is {_show(wanted)}; allowed: some of {allowed}, with commas",
-        )
-    keys = ("learning.detector_doubt", "learning.detector_sure")
-    if values[keys[0]] > values[keys[1]]:
-        yield keys, f"{keys[0]} is {values[keys[0]]}; allowed: up to {keys[1]} ({values[keys[1]]})"
-    policy = values["learning.pool_policy"]
-    if values["learning.collate"] == "balance" and policy != "reservoir":
-        keys = ("learning.collate", "learning.pool_policy")
-        yield (
-            keys,
-            f"{keys[0]} is balance and {keys[1]} is {policy}; allowed: {keys[1]} = reservoir, "
-            "which balance divides among the classes",
-        )
 
 
 def _value_of(config: Config, key: str) -> Any:

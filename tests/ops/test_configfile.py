@@ -200,7 +200,7 @@ def value_of(slot: configfile.Slot) -> st.SearchStrategy[Any]:
         return st.sampled_from(words or (False, True))
     if slot.kind is str:
         return st.text(st.characters(codec="utf-8", exclude_categories=["Cc", "Cs"]), max_size=9)
-    fixed = {"learning.batch", "learning.min_pool_pairs", "learning.pool_pairs"}
+    fixed = {"learning.batch", "learning.min_pool_pairs", "learning.pool_pairs", "learning.collate"}
     if slot.key in fixed or slot.key.endswith(("lateness_s", "idle_timeout_s", "_steps")):
         return st.just(configfile.flatten(Config())[slot.key])
     if slot.kind is int:
