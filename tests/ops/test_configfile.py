@@ -195,14 +195,15 @@ def value_of(slot: configfile.Slot) -> st.SearchStrategy[Any]:
         port = 2000 + sum(map(ord, name)) % 999
         host = "[::1]" if name == "http" else "tcp://*"
         return st.sampled_from([f"{host}:{port}", f"{host}:0"])
+    names = ("batch", "min_pool_pairs", "pool_pairs", "collate", "intra_modal")
+    fixed = {f"learning.{name}" for name in names}
+    if slot.key in fixed or slot.key.endswith(("lateness_s", "idle_timeout_s", "_steps")):
+        return st.just(configfile.flatten(Config())[slot.key])
     words = LEARNERS if slot.key == "learner" else slot.choices
     if slot.kind is bool or words:
         return st.sampled_from(words or (False, True))
     if slot.kind is str:
         return st.text(st.characters(codec="utf-8", exclude_categories=["Cc", "Cs"]), max_size=9)
-    fixed = {"learning.batch", "learning.min_pool_pairs", "learning.pool_pairs", "learning.collate"}
-    if slot.key in fixed or slot.key.endswith(("lateness_s", "idle_timeout_s", "_steps")):
-        return st.just(configfile.flatten(Config())[slot.key])
     if slot.kind is int:
         low, high = int(slot.low or 0), int(slot.high or 2**63 - 1)
         return st.integers(low, high)
