@@ -15,6 +15,7 @@ from rvsense import current, published
 from rvsense.head import Familiarity, HeadFit
 from rvsense.learner import diagnostics
 from rvsense.learner.headfit import fit_head
+from rvsense.learner.queue import near_in_time
 from rvsense.learner.trainer import Trainer
 
 REFERENCE_PAIRS = 512
@@ -143,6 +144,4 @@ def _evenly(fill: int, count: int) -> Tensor:
 def _near(trainer: Trainer) -> Tensor:
     """(n, n): which ring pairs are near copies of each other, as the loss defines it."""
     stamps, places = trainer.ring.take("stamp"), trainer.ring.take("place")
-    window = trainer.objective.exclusion_ns
-    near = (stamps[:, None] - stamps[None]).abs() <= window
-    return near & (places[:, None] == places[None])
+    return near_in_time(stamps, places, stamps, places, trainer.objective.exclusion_ns)

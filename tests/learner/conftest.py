@@ -13,7 +13,7 @@ from torch import nn
 from rvsense.config import Learning
 from rvsense.encoders import EncoderSpec, build_encoder
 from rvsense.frames import CLASSES
-from rvsense.learner.presets import PRESETS
+from rvsense.learner.presets import preset_of
 from rvsense.learner.teacher import Teacher
 from rvsense.learner.trainer import Trainer
 from rvsense.link import Label, Pair
@@ -133,10 +133,12 @@ def make_trainer(toy_teacher: Teacher, settings: Learning) -> Callable[..., Trai
 
     def make(**changes: object) -> Trainer:
         learning = replace(settings, **changes)  # type: ignore[arg-type]
-        spec = EncoderSpec("residual", ("magnitude", "motion"), KEY_DIM, width=4)
+        preset = preset_of(learning, "edge")
+        key_dim = learning.short_keys or KEY_DIM
+        spec = EncoderSpec("residual", preset.channels, key_dim, width=4)
         return Trainer(
             learning,
-            PRESETS["edge"],
+            preset,
             toy_teacher,
             build_encoder(spec, seed=3),
             seed=3,
