@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure as Sheet
 
 from rvsense.learner.offline.drawing import (
@@ -53,8 +54,7 @@ def negatives(metrics: Metrics) -> Plot | None:
                 axes, list(scores), scores.values(), color=colour, label=f"batch {batch}", **look
             )
         percent_axis(axes, _reach(sweeps.values()), top=min(1.0, max(_reach(sweeps.values()))))
-        axes.set_xlabel("negatives K")
-        axes.set_xticks(sorted({k for scores in sweeps.values() for k in scores}))
+        _axis_of_negatives(axes, sorted({k for scores in sweeps.values() for k in scores}))
         legend(axes)
 
     told = "; ".join(
@@ -96,8 +96,7 @@ def information(metrics: Metrics) -> Plot | None:
             label="ceiling log(K + 1)",
         )  # fmt: skip
         axes.set_ylim(0, 1.08 * math.log(ks[-1] + 1))
-        axes.set_xticks(ks)
-        axes.set_xlabel("negatives K")
+        _axis_of_negatives(axes, ks)
         axes.set_ylabel("mutual information (nats)")
         legend(axes)
 
@@ -238,7 +237,16 @@ def _by_batch(block: Mapping[str, Any] | None) -> dict[str, dict[float, Score]]:
     return {batch: scores for batch, scores in found.items() if scores}
 
 
-def _errorbar(axes: Any, x: Sequence[float], scores: Any, **look: Any) -> None:
+def _axis_of_negatives(axes: Axes, ks: Sequence[float]) -> None:
+    """In steps as in the paper's sweep, in octaves where it goes on to long queues."""
+    if ks[-1] > 8 * ks[0]:
+        axes.set_xscale("log", base=2)
+        axes.minorticks_off()
+    axes.set_xticks(ks, [f"{k:g}" for k in ks])
+    axes.set_xlabel("negatives K")
+
+
+def _errorbar(axes: Axes, x: Sequence[float], scores: Any, **look: Any) -> None:
     """Scores in percent with their deviations, where known."""
     scores = list(scores)
     spread = [100 * (one.std or 0) for one in scores]

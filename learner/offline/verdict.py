@@ -55,7 +55,7 @@ class Difference:
             return f"{'ahead' if self.sign > 0 else 'behind'} by {points}"
         side = "ahead" if self.value > 0 else "behind"
         if self.spread is None:
-            return f"{points} {side}, but one run has no spread: nothing shown"
+            return f"{points} {side} in a single run, which shows nothing"
         return f"{points} {side}, within the spread of {100 * self.spread:.1f}: no difference shown"
 
 
