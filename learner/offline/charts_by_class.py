@@ -187,7 +187,7 @@ def distance(metrics: Metrics) -> Plot | None:
         axes.set_xlim(edges[0], edges[-1])
         axes.set_xticks(edges)
         axes.grid(visible=False, axis="x")
-        axes.set_xlabel("distance of the nearest object (m); below: test frames")
+        axes.set_xlabel("distance of the nearest object (m); numbers: test frames")
         legend(axes)
 
     told = "; ".join(
