@@ -4,7 +4,7 @@ The hues follow Okabe and Ito's palette and Tol's `bright`, which the colour-bli
 apart, darkened or lightened until text in them is legible; shape and dash say the same again.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +17,7 @@ from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure as Sheet
 
 from rvsense.frames import CLASSES
+from rvsense.learner.offline.scores import Score
 
 WIDTH_IN = 5.2
 """With type of 9.5 points: legible on a telephone, not loud on a desk."""
@@ -124,6 +125,19 @@ def percent_axis(axes: Axes, values: Sequence[float], *, top: float = 1.0) -> No
     low = max(0.0, (min(values) * 100 - 3) // 10 * 10)
     axes.set_ylim(low, 100 * top + 0.03 * (100 - low))
     axes.set_ylabel("accuracy (%)")
+
+
+def errorbar(axes: Axes, x: Sequence[float], scores: Iterable[Score], **look: Any) -> None:
+    """Scores in percent with their deviations, where known."""
+    scores = list(scores)
+    spread = [100 * (one.std or 0) for one in scores]
+    axes.errorbar(x, [100 * one.mean for one in scores], yerr=spread, elinewidth=1.2, **look)
+
+
+def reach(groups: Iterable[Mapping[Any, Score]]) -> list[float]:
+    """Both ends of every error bar, to fit the axis to."""
+    scores = [one for group in groups for one in group.values()]
+    return [one.mean + sign * (one.std or 0) for one in scores for sign in (-1, 1)]
 
 
 def legend(axes: Axes) -> None:

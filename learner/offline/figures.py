@@ -50,12 +50,12 @@ def write_figures(
         ConfigError: matplotlib is not installed.
     """
     need_plots()
-    from rvsense.learner.offline import charts, charts_by_class, drawing
+    from rvsense.learner.offline import charts, charts_by_class, charts_by_negatives, drawing
 
     plots = (
         charts.by_labels(metrics),
-        charts.negatives(metrics),
-        charts.information(metrics),
+        charts_by_negatives.negatives(metrics),
+        charts_by_negatives.information(metrics),
         charts.epochs(metrics),
         charts_by_class.embedding(metrics, embedding),
         charts_by_class.confusion(metrics),
