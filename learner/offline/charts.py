@@ -3,7 +3,8 @@
 Each function makes one plot from the metrics, or None where they do not hold what it shows.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 from matplotlib.figure import Figure as Sheet
@@ -22,6 +23,7 @@ from rvsense.learner.offline.drawing import (
 from rvsense.learner.offline.scores import (
     METHODS,
     Metrics,
+    Score,
     basis,
     by_number,
     methods_by_share,
@@ -60,7 +62,7 @@ def by_labels(metrics: Metrics) -> Plot | None:
             errorbar(axes, [100 * s for s in scores], scores.values(),
                      color=colour, marker=MARKERS[method])  # fmt: skip
             labels.append(Label(100 * list(scores.values())[-1].mean, METHODS[method], colour))
-        every = [*lines.values(), init, known]
+        every: list[Mapping[Any, Score]] = [*lines.values(), init, known]
         percent_axis(axes, reach(every))
         shares = sorted({s for scores in lines.values() for s in scores})
         axes.set_xscale("log")
