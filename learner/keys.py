@@ -87,12 +87,15 @@ class KeyScale:
             state["axes"] = self._axes
         return state
 
-    def load(self, state: dict[str, Tensor]) -> None:
-        """Continue from `state`."""
+    def load(self, state: dict[str, Tensor]) -> bool:
+        """Continue from `state`; True when that gave keys on another scale than this will."""
+        if not (self._standardise or self._short):
+            return int(state["count"]) > 0
         self._count = int(state["count"])
         self._mean, self._squares = state["mean"].clone(), state["squares"].clone()
         self._warmup = [key.clone() for key in state.get("warmup", ())]
         self._axes = state["axes"].clone() if "axes" in state else None
+        return False
 
     def _deviation(self) -> Tensor:
         return (self._squares / self._count).sqrt().clamp_min(1e-6)

@@ -60,7 +60,8 @@ def load(trainer: Trainer, saved: Mapping[str, Tensor], facts: Mapping[str, Any]
     """
     load_network(trainer, saved)
     trainer.policy.load(_part(saved, "policy"))
-    trainer.scale.load(_part(saved, "scale"))
+    if trainer.scale.load(_part(saved, "scale")):
+        trainer.queue.clear()  # its keys are no negatives for those to come
     trainer.generator.set_state(saved["random.generator"])
     torch.set_rng_state(saved["random.torch"])
     if trainer.device.type == "cuda" and "random.cuda" in saved:

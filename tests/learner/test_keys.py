@@ -84,6 +84,19 @@ def test_state_continues_on_either_side_of_the_freezing(count: int) -> None:
     assert "warmup" not in first.state()
 
 
+def test_a_scale_that_is_turned_off_is_told() -> None:
+    """Keys standardised before a restart and raw after it must not meet in one queue."""
+    state = fitted(KeyScale(24, standardise=True), raw_keys(600, 24)).state()
+    plain = KeyScale(24, standardise=False)
+    fresh = plain.state()
+    assert plain.load(state)
+    assert not plain.load(fresh)
+    assert not KeyScale(24, standardise=True).load(state)
+    assert torch.equal(
+        plain.unit(raw_keys(5, 24)), KeyScale(24, standardise=False).unit(raw_keys(5, 24))
+    )
+
+
 def test_more_axes_than_dimensions_are_refused() -> None:
     """There are no such axes."""
     with pytest.raises(ValueError, match="8 dimensions"):

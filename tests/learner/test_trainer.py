@@ -118,6 +118,21 @@ def test_restored_trainer_repeats_every_bit(
     assert tensors_sha256(state.tensors(second)) == tensors_sha256(state.tensors(first))
 
 
+def test_keys_of_another_scale_leave_the_queue(
+    make_trainer: MakeTrainer, make_pair: MakePair, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A learner restarted without `standardise_keys` starts with an empty queue, and learns."""
+    monkeypatch.setattr("rvsense.learner.keys.WARMUP_PAIRS", 10)
+    first = make_trainer(standardise_keys=True)
+    feed(first, make_pair, 0, 20)
+    assert first.queue.fill > 0
+    assert copy_of(first, make_trainer(standardise_keys=True)).queue.fill == first.queue.fill
+    plain = copy_of(first, make_trainer())
+    assert plain.queue.fill == 0
+    assert plain.train().updated
+    assert plain.queue.fill > 0
+
+
 def test_broken_image_is_counted_and_costs_nothing_else(
     make_trainer: MakeTrainer, make_pair: MakePair
 ) -> None:
