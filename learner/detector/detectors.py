@@ -84,15 +84,15 @@ class TorchvisionDetector:
 
         self.name = name
         categories = get_model_weights(name)["DEFAULT"].meta["categories"]
-        network = get_model(name, weights=None, weights_backbone=None, num_classes=len(categories))
-        _fill(network, load_tensors(weights, "detector"), weights)
-        self._network, self._device = network.to(device), device
-        self._kinds = torch.full((len(categories),), -1)
         lacking = [word for word in KINDS if word not in categories]
         if lacking:
             raise ConfigError(
                 f"learning.detector = {name} knows no {', '.join(lacking)}; use another"
             )
+        network = get_model(name, weights=None, weights_backbone=None, num_classes=len(categories))
+        _fill(network, load_tensors(weights, "detector"), weights)
+        self._network, self._device = network.to(device), device
+        self._kinds = torch.full((len(categories),), -1)
         for kind, word in enumerate(KINDS):
             self._kinds[categories.index(word)] = kind
 
@@ -138,5 +138,6 @@ def _fill(network: nn.Module, tensors: dict[str, Tensor], path: Path) -> None:
     try:
         network.load_state_dict(tensors, strict=True)
     except RuntimeError as error:
-        raise ConfigError(f"detector weights {path} do not fit ({error})") from None
+        first = "; ".join(line.strip() for line in str(error).splitlines()[1:])[:200]
+        raise ConfigError(f"detector weights {path} do not fit ({first})") from None
     network.eval().requires_grad_(False)
