@@ -1,0 +1,230 @@
+"""Several processes that take each step together, over torch.distributed (see `world`).
+
+Two channels. Orders and batches go from rank 0 to all over gloo in host memory: a follower
+that waits for its next order must not keep a GPU busy. Queries and gradients go over the
+group's own backend: nccl on CUDA, gloo on a CPU.
+
+A rank that dies closes its connections, and one that hangs runs into the time limit: the others
+then fail in their next collective and end with status 1, and torchrun ends or restarts the job.
+"""
+
+import time
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+import msgpack
+import numpy as np
+import safetensors.torch
+import torch
+import torch.distributed as dist
+from torch import Tensor, nn
+
+from rvsense.config import Learning
+from rvsense.errors import ConfigError, RvsenseError
+from rvsense.learner.syncnorm import synchronise
+from rvsense.learner.world import Alone, World
+
+SIGNS_OF_LIFE = 4
+"""Orders that a waiting follower gets within the time limit, at least."""
+
+
+class GroupError(RvsenseError):
+    """A rank has gone, or has been silent for too long."""
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """What rank 0 tells the others to do: `step`, `load`, `wait` or `stop`."""
+
+    op: str
+    values: dict[str, Any]
+    tensors: dict[str, Tensor]
+
+
+class Group:
+    """This process as one rank of the default process group, which must exist.
+
+    `shuffle`: batch statistics stay those of each rank's own rows, and rows are dealt to the
+    ranks at random, so that two views of one input seldom share their statistics (He et al.,
+    1911.05722, 3.3). Else they are those of all rows of all ranks.
+    """
+
+    def __init__(self, timeout_s: float, *, shuffle: bool) -> None:
+        self.rank, self.size = dist.get_rank(), dist.get_world_size()
+        self._shuffle = shuffle
+        self._dealer = torch.Generator()
+        self._orders = dist.new_group(backend="gloo", timeout=timedelta(seconds=timeout_s))
+        self._silence_s = timeout_s / SIGNS_OF_LIFE
+        self._spoke_at = time.monotonic()
+
+    def adapt(self, encoder: nn.Module) -> None:
+        """Synchronise batch statistics, unless rows are shuffled instead."""
+        if not self._shuffle:
+            synchronise(encoder)
+
+    def encode(self, encoder: nn.Module, inputs: Tensor) -> Tensor:
+        """(m, …) inputs, m at least `size`, to all their (m, D) queries, in their order."""
+        deal = self.deal(len(inputs)).to(inputs.device)
+        shares = deal.tensor_split(self.size)
+        own = encoder(inputs[shares[self.rank]])
+        if self._shuffle:
+            self._average_statistics(encoder)
+        return self._gather(own, [len(share) for share in shares])[deal.argsort()]
+
+    def deal(self, count: int) -> Tensor:
+        """The order in which so many rows are cut into shares, the same on all ranks."""
+        if self._shuffle:
+            return torch.randperm(count, generator=self._dealer)
+        return torch.arange(count)
+
+    def sum_gradients(self, parameters: Iterable[nn.Parameter]) -> None:
+        """One all-reduce over all gradients."""
+        gradients = [p.grad for p in parameters if p.grad is not None]
+        flat = torch.cat([gradient.reshape(-1) for gradient in gradients])
+        dist.all_reduce(flat)
+        sums = flat.split([gradient.numel() for gradient in gradients])
+        for gradient, part in zip(gradients, sums, strict=True):
+            gradient.copy_(part.view_as(gradient))
+
+    def lead_step(self, step: int, batch: Mapping[str, Tensor]) -> None:
+        """Send the batch, and a seed that makes this step the same after a restore.
+
+        The seed comes from the process-wide generator, which checkpoints hold; the trainer's
+        own draws the same batches as it does alone.
+        """
+        seed = int(torch.randint(2**62, ()))
+        self._tell("step", batch, step=step, seed=seed)
+        self.begin_step(seed)
+
+    def begin_step(self, seed: int) -> None:
+        """Seed what this step draws: the deal is the same on all ranks, dropout is not."""
+        self._dealer.manual_seed(seed)
+        torch.manual_seed(seed + self.rank)
+
+    def lead_load(self, network: Mapping[str, Tensor]) -> None:
+        """Send the weights; on another rank, which has been sent them: nothing."""
+        if self.rank == 0:
+            self._tell("load", network)
+
+    def keep_alive(self) -> None:
+        """Send a sign of life when there has been none for a while."""
+        if time.monotonic() - self._spoke_at >= self._silence_s:
+            self._tell("wait", {})
+
+    def stop(self) -> None:
+        """On rank 0: send the others home."""
+        self._tell("stop", {})
+
+    def orders(self) -> Iterator[Order]:
+        """On any other rank: all that there is to do, until it is to stop.
+
+        Raises:
+            GroupError: when rank 0 has gone or is silent for too long.
+        """
+        while (order := self._hear()).op != "stop":
+            if order.op != "wait":
+                yield order
+
+    def _tell(self, op: str, tensors: Mapping[str, Tensor], **values: Any) -> None:
+        parts = {name: tensor.cpu().contiguous() for name, tensor in tensors.items()}
+        data = msgpack.packb([op, values, safetensors.torch.save(parts) if parts else b""])
+        with _naming("a follower"):
+            self._broadcast(torch.tensor(len(data)))
+            self._broadcast(torch.from_numpy(np.frombuffer(data, np.uint8).copy()))
+        self._spoke_at = time.monotonic()
+
+    def _hear(self) -> Order:
+        with _naming("rank 0"):
+            length = self._broadcast(torch.tensor(0))
+            data = self._broadcast(torch.empty(int(length), dtype=torch.uint8))
+        op, values, tensors = msgpack.unpackb(data.numpy().tobytes())
+        return Order(op, values, safetensors.torch.load(tensors) if tensors else {})
+
+    def _broadcast(self, tensor: Tensor) -> Tensor:
+        dist.broadcast(tensor, src=0, group=self._orders)
+        return tensor
+
+    def _gather(self, own: Tensor, counts: list[int]) -> Tensor:
+        """The shares of all ranks one after the other; only the own one has a gradient."""
+        padded = own.new_zeros(max(counts), *own.shape[1:])  # a gather wants equal shapes
+        padded[: len(own)] = own.detach()
+        shares = [torch.empty_like(padded) for _ in counts]
+        dist.all_gather(shares, padded)
+        parts = [share[:count] for share, count in zip(shares, counts, strict=True)]
+        parts[self.rank] = own
+        return torch.cat(parts)
+
+    @torch.no_grad()
+    def _average_statistics(self, encoder: nn.Module) -> None:
+        for buffer in encoder.buffers():
+            if buffer.is_floating_point():
+                dist.all_reduce(buffer)
+                buffer /= self.size
+
+
+@contextmanager
+def joined(learning: Learning, device: torch.device, env: Mapping[str, str]) -> Iterator[World]:
+    """The world that torchrun's environment describes; `Alone` without one.
+
+    When the body ends on rank 0, however it ends, the others are told to stop.
+
+    Raises:
+        ConfigError: for fewer GPUs or rows in a batch than ranks.
+        GroupError: when the ranks do not find each other.
+    """
+    size = int(env.get("WORLD_SIZE", "1"))
+    if size == 1:
+        yield Alone()
+        return
+    check(learning, size)
+    if device.type == "cuda":
+        _take_gpu(int(env["LOCAL_RANK"]))
+    limit = timedelta(seconds=learning.group_timeout_s)
+    backend = "nccl" if device.type == "cuda" else "gloo"
+    with _naming("another rank"):
+        dist.init_process_group(backend, timeout=limit)
+    try:
+        group = Group(learning.group_timeout_s, shuffle=learning.shuffle_bn)
+        try:
+            yield group
+        finally:
+            if group.rank == 0:
+                with suppress(GroupError):  # whoever is gone already needs no order to go
+                    group.stop()
+    finally:
+        dist.destroy_process_group()
+
+
+def check(learning: Learning, size: int) -> None:
+    """See that each of `size` ranks has a row in every batch.
+
+    Raises:
+        ConfigError: naming the setting.
+    """
+    for name in ("batch", "min_pool_pairs"):
+        if (value := getattr(learning, name)) < size:
+            raise ConfigError(
+                f"learning.{name} = {value}, and there are {size} processes, each of which needs "
+                f"a pair of every batch; give torchrun a --nproc-per-node of at most {value}"
+            )
+
+
+def _take_gpu(local_rank: int) -> None:
+    count = torch.cuda.device_count()
+    if local_rank >= count:
+        raise ConfigError(
+            f"process {local_rank + 1} of this machine needs a GPU of its own and torch sees "
+            f"{count}; give torchrun --nproc-per-node {count}, or set learning.device = cpu"
+        )
+    torch.cuda.set_device(local_rank)
+
+
+@contextmanager
+def _naming(who: str) -> Iterator[None]:
+    try:
+        yield
+    except RuntimeError as error:
+        raise GroupError(f"training in a group: {who} does not answer ({error})") from None

@@ -1,0 +1,73 @@
+"""How many processes take each training step together. Here: one, which costs nothing.
+
+The other kind is `group.Group`. Rank 0 leads: it alone owns the socket, the pool, the labels,
+checkpoints and publications, and tells the others what to do. Rules, for any number:
+
+- Every rank sees the whole batch, encodes its own share of the rows, and holds all queries. So
+  loss, queue and the decision that a step is not finite are the same everywhere.
+- A rank's gradients are those of its own rows; their sum is the gradient of the whole batch.
+- Weights, optimiser, average and queue thus stay the same on all ranks without being compared.
+"""
+
+from collections.abc import Iterable, Mapping
+from typing import Protocol
+
+from torch import Tensor, nn
+
+
+class World(Protocol):
+    """What a training step asks of the ranks. `rank` 0 leads `size` of them."""
+
+    rank: int
+    size: int
+
+    def adapt(self, encoder: nn.Module) -> None:
+        """Change the normalisation of a fresh encoder to fit several ranks, in place."""
+
+    def encode(self, encoder: nn.Module, inputs: Tensor) -> Tensor:
+        """(m, …) inputs, the same on all ranks, to all their (m, D) queries.
+
+        Gradients reach the encoder through this rank's share of the rows only.
+        """
+
+    def sum_gradients(self, parameters: Iterable[nn.Parameter]) -> None:
+        """Replace the gradients of each rank by their sum over all ranks."""
+
+    def lead_step(self, step: int, batch: Mapping[str, Tensor]) -> None:
+        """On rank 0: let all others take step number `step` on this batch too."""
+
+    def lead_load(self, network: Mapping[str, Tensor]) -> None:
+        """On rank 0: let all others continue from these weights too."""
+
+    def keep_alive(self) -> None:
+        """On rank 0, every second or so: let nobody take its silence for death."""
+
+
+class Alone:
+    """One process: nothing to divide, nobody to tell."""
+
+    rank = 0
+    size = 1
+
+    def adapt(self, encoder: nn.Module) -> None:
+        """Nothing to change."""
+
+    def encode(self, encoder: nn.Module, inputs: Tensor) -> Tensor:
+        """(m, …) inputs to (m, D) queries."""
+        q: Tensor = encoder(inputs)
+        return q
+
+    def sum_gradients(self, parameters: Iterable[nn.Parameter]) -> None:
+        """They are the sum."""
+
+    def lead_step(self, step: int, batch: Mapping[str, Tensor]) -> None:
+        """Nobody follows."""
+
+    def lead_load(self, network: Mapping[str, Tensor]) -> None:
+        """Nobody follows."""
+
+    def keep_alive(self) -> None:
+        """Nobody listens."""
+
+
+ALONE = Alone()
