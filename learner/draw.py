@@ -1,10 +1,11 @@
 """From slots of a table of pairs to the batch of a training step."""
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor
 
 from rvsense.learner.augment import Augmentation, augment
-from rvsense.learner.keys import KeyScale
 from rvsense.learner.objective import Objective
 from rvsense.learner.rows import Rows
 from rvsense.learner.step import Batch
@@ -15,12 +16,14 @@ def draw(
     pairs: Rows,
     slots: Tensor,
     *,
-    scale: KeyScale,
+    unit: Callable[[Tensor, Tensor], Tensor],
     objective: Objective,
     how: Augmentation | None,
     generator: torch.Generator,
 ) -> Batch:
     """The pairs in `slots` (n,) as a batch on the CPU.
+
+    `unit` makes raw keys of given places the unit keys of Eq. (1).
 
     `pairs` has the columns input, key, stamp and place. All draws come from the generator, and
     a setting that is off draws nothing. `how` None leaves the inputs as they are.
@@ -39,7 +42,7 @@ def draw(
     other_view = augment(inputs, how, generator) if how and objective.intra_modal else None
     return Batch(
         x=x,
-        keys=scale.unit(pairs.take("key", positives)),
+        keys=unit(pairs.take("key", positives), places[positives]),
         stamps=stamps[slots],
         key_stamps=stamps[positives],
         places=places[slots],

@@ -18,6 +18,8 @@ class Objective:
     """τ of Eq. (1)."""
     exclusion_ns: int
     """Keys of the same place this close in time to a query are no negatives of it."""
+    same_site: bool = False
+    """Whether only keys of the query's own site are negatives of it."""
     decoupled: bool = False
     """Whether the positive leaves the denominator."""
     soft_targets: float = 0.0
@@ -50,6 +52,7 @@ def objective_of(learning: Learning) -> Objective:
         temperature=learning.temperature,
         # What may be a positive of a query may be no negative of it.
         exclusion_ns=round(NS * max(learning.exclusion_s, learning.temporal_positive_s)),
+        same_site=learning.negatives == "site",
         decoupled=learning.decoupled,
         soft_targets=learning.soft_targets,
         soft_temperature=learning.soft_temperature,

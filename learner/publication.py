@@ -116,7 +116,7 @@ def _measure(trainer: Trainer, head: HeadFit | None) -> dict[str, float | None]:
     }
     if trainer.ring.fill >= 2:
         inputs = trainer.ring.take("input")
-        keys = trainer.scale.unit(trainer.ring.take("key"))
+        keys = trainer.unit_keys(trainer.ring.take("key"), trainer.ring.take("place"))
         measured["retrieval"] = diagnostics.retrieval(trainer.queries(inputs), keys, _near(trainer))
         measured["rankme"] = diagnostics.rank_me(trainer.features(inputs))
     return measured
@@ -131,8 +131,10 @@ def _near_duplicates(trainer: Trainer) -> float | None:
         trainer.pool.take("stamp", slots).to(trainer.device),
         trainer.pool.take("place", slots).to(trainer.device),
         trainer.objective.exclusion_ns,
+        same_site=trainer.objective.same_site,
     )
-    keys = trainer.scale.unit(trainer.pool.take("key", slots)).to(trainer.device)
+    places = trainer.pool.take("place", slots)
+    keys = trainer.unit_keys(trainer.pool.take("key", slots), places).to(trainer.device)
     return diagnostics.near_duplicate_share(keys, trainer.queue.keys, admissible)
 
 

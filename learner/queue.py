@@ -6,11 +6,15 @@ Rules:
   keys replace it.
 - A key of the same site and clock, within the exclusion window of the query's own stamp, is
   no negative either: it is a near copy of the positive.
+- With `same_site`, only keys of the query's own site are negatives: pictures of two sites are
+  told apart by their backgrounds, which says nothing of what is there.
 - Any batch size fits any K, also a batch larger than K.
 """
 
 import torch
 from torch import Tensor
+
+from rvsense.learner.place import sites_of
 
 
 def near_in_time(
@@ -30,7 +34,7 @@ class KeyQueue:
     def __init__(self, size: int, key_dim: int, device: torch.device) -> None:
         self.size = size
         self.keys = torch.zeros(size, key_dim, device=device)
-        # Place is (site, epoch) as one number; stamps of different places never compare.
+        # A place is a site and an epoch (see `place`); stamps of two places never compare.
         self.stamps = torch.zeros(size, dtype=torch.int64, device=device)
         self.places = torch.full((size,), -1, dtype=torch.int64, device=device)
         self.pointer = 0
@@ -45,10 +49,19 @@ class KeyQueue:
         self.pointer = (self.pointer + kept) % self.size
         self.fill = min(self.fill + kept, self.size)
 
-    def admissible(self, stamps: Tensor, places: Tensor, exclusion_ns: int) -> Tensor:
+    def admissible(
+        self, stamps: Tensor, places: Tensor, exclusion_ns: int, *, same_site: bool = False
+    ) -> Tensor:
         """(n, K) mask: which keys are negatives of queries with these stamps and places."""
         near = near_in_time(stamps, places, self.stamps, self.places, exclusion_ns)
-        return (self.places >= 0)[None] & ~near
+        fit = (self.places >= 0)[None] & ~near
+        if same_site:
+            fit &= sites_of(places)[:, None] == sites_of(self.places)[None]
+        return fit
+
+    def forget(self, site: int) -> None:
+        """Keys of one site are no negatives any more; their slots are taken in turn."""
+        self.places[sites_of(self.places) == site] = -1
 
     def clear(self) -> None:
         """Forget all keys."""

@@ -33,6 +33,7 @@ def tensors(trainer: Trainer) -> dict[str, Tensor]:
         "queue": trainer.queue.state(),
         "policy": trainer.policy.state(),
         "scale": trainer.scale.state(),
+        "backgrounds": trainer.backgrounds.state(),
         "random": {"generator": trainer.generator.get_state(), "torch": torch.get_rng_state()},
     }
     if trainer.collation is not None:
@@ -62,6 +63,8 @@ def load(trainer: Trainer, saved: Mapping[str, Tensor], facts: Mapping[str, Any]
     trainer.policy.load(_part(saved, "policy"))
     if trainer.scale.load(_part(saved, "scale")):
         trainer.queue.clear()  # its keys are no negatives for those to come
+    if backgrounds := _part(saved, "backgrounds"):  # none in a checkpoint before version 0.2
+        trainer.backgrounds.load(backgrounds)
     trainer.generator.set_state(saved["random.generator"])
     torch.set_rng_state(saved["random.torch"])
     if trainer.device.type == "cuda" and "random.cuda" in saved:
@@ -88,6 +91,7 @@ def load_network(trainer: Trainer, saved: Mapping[str, Tensor]) -> None:
             buffer = torch.empty_like(parameter).copy_(momentum[str(i)])
             trainer.optimiser.state[parameter]["momentum_buffer"] = buffer
     trainer.queue.load(_part(saved, "queue"))
+    trainer.world.lead_load({k: v for k, v in saved.items() if k.split(".")[0] in NETWORK})
 
 
 def is_finite(saved: Mapping[str, Tensor]) -> bool:

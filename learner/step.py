@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import torch
 from torch import Tensor
@@ -12,6 +12,7 @@ from rvsense.encoders import RadarEncoder
 from rvsense.learner.loss import equation_1, intra_modal, similarity
 from rvsense.learner.objective import Objective
 from rvsense.learner.queue import KeyQueue, near_in_time
+from rvsense.learner.world import ALONE, World
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +31,11 @@ class Batch:
     """(n,) place, of input and key alike."""
     other_view: Tensor | None = None
     """The inputs augmented a second time, for the intra-modal term."""
+
+    def tensors(self) -> dict[str, Tensor]:
+        """What there is, by the names of the fields."""
+        parts = {item.name: getattr(self, item.name) for item in fields(self)}
+        return {name: part for name, part in parts.items() if part is not None}
 
     def each(self, change: Callable[[Tensor], Tensor]) -> "Batch":
         """The batch with every tensor changed: moved to a device, or cut to a share of rows."""
@@ -63,15 +69,20 @@ def train_step(
     queue: KeyQueue,
     batch: Batch,
     objective: Objective,
+    *,
+    world: World = ALONE,
 ) -> Outcome:
     """Update the encoder on one batch and remember its keys as negatives of later ones.
 
+    In a `world` of several ranks each takes this step with the same batch.
     A loss or gradient that is not finite updates nothing, normalisation statistics
     included (L5).
     """
     buffers = [buffer.clone() for buffer in encoder.buffers()]
-    q, q_other = _queries(encoder, batch)  # (n, D) each
-    admissible = queue.admissible(batch.stamps, batch.places, objective.exclusion_ns)  # (n, K)
+    q, q_other = _queries(encoder, batch, world)  # (n, D) each
+    admissible = queue.admissible(  # (n, K)
+        batch.stamps, batch.places, objective.exclusion_ns, same_site=objective.same_site
+    )
     logits = similarity(q, batch.keys, queue.keys, admissible, objective.temperature)
     loss = objective.cross_modal(logits, batch.keys, queue.keys, admissible)
     if q_other is not None:
@@ -82,6 +93,7 @@ def train_step(
         loss = loss + objective.intra_modal * views
     optimiser.zero_grad(set_to_none=True)
     loss.backward()  # type: ignore[no-untyped-call]
+    world.reduce(encoder)
     updated = math.isfinite(loss.item()) and _finite_gradients(encoder)
     if updated:
         optimiser.step()
@@ -93,11 +105,11 @@ def train_step(
     return Outcome(updated, loss.item(), equation_1(logits).item(), q.detach(), logits)
 
 
-def _queries(encoder: RadarEncoder, batch: Batch) -> tuple[Tensor, Tensor | None]:
+def _queries(encoder: RadarEncoder, batch: Batch, world: World) -> tuple[Tensor, Tensor | None]:
     """Unit queries of the batch and of its other view; one pass, so one set of statistics."""
     if batch.other_view is None:
-        return F.normalize(encoder(batch.x), dim=1), None
-    both = F.normalize(encoder(torch.cat([batch.x, batch.other_view])), dim=1)
+        return F.normalize(world.encode(encoder, batch.x), dim=1), None
+    both = F.normalize(world.encode(encoder, torch.cat([batch.x, batch.other_view])), dim=1)
     return both[: len(batch.x)], both[len(batch.x) :]
 
 

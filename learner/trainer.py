@@ -4,7 +4,6 @@ A pair goes in by `ingest`, a step is taken by `train`. `state` and `load` carry
 between them, so that a restored trainer's next loss is the same to the bit (L4).
 """
 
-import hashlib
 import math
 from dataclasses import dataclass
 from typing import Any
@@ -18,18 +17,21 @@ from rvsense.encoders import RadarEncoder
 from rvsense.errors import FrameError
 from rvsense.learner import images, schedule
 from rvsense.learner.averaging import Average
+from rvsense.learner.backgrounds import Backgrounds
 from rvsense.learner.balance import ClassBalanced
 from rvsense.learner.collation import Collation, Finding
 from rvsense.learner.draw import draw
 from rvsense.learner.keys import KeyScale
 from rvsense.learner.labels import LabelStore, apart_from, stretch_of
 from rvsense.learner.objective import objective_of
+from rvsense.learner.place import place_of, site_of
 from rvsense.learner.pool import Policy, make_policy, ring_slot
 from rvsense.learner.presets import Preset, augmentation_of
 from rvsense.learner.queue import KeyQueue
 from rvsense.learner.rows import Column, Rows
 from rvsense.learner.step import Batch, Outcome, train_step
 from rvsense.learner.teacher import Teacher
+from rvsense.learner.world import ALONE, World
 from rvsense.link import Label, Pair
 
 HELD_OUT_SHARE = 16
@@ -66,12 +68,15 @@ class Trainer:
         seed: int,
         device: torch.device,
         collation: Collation | None = None,
+        world: World = ALONE,
     ) -> None:
         self.learning, self.preset, self.teacher, self.device = learning, preset, teacher, device
         self.objective = objective_of(learning)
         self.augmentation = augmentation_of(learning, preset)
         self.generator = torch.Generator().manual_seed(seed)
         torch.manual_seed(seed)  # the paper's encoder has a dropout, which knows no generator
+        self.world = world
+        world.adapt(encoder)
         self.encoder = encoder.to(device).train()
         self.average = Average(self.encoder, learning.ema_samples)
         self.optimiser = torch.optim.SGD(
@@ -99,8 +104,11 @@ class Trainer:
             )
         self.queue = KeyQueue(learning.queue, encoder.spec.key_dim, device)
         self.scale = KeyScale(
-            key_dim, standardise=learning.standardise_keys, short=learning.short_keys
+            key_dim,
+            standardise=learning.standardise_keys,
+            short=learning.short_keys,
         )
+        self.backgrounds = Backgrounds(key_dim, centre=learning.centre_keys)
         self.labels = LabelStore(learning.max_labels, channels)
         guessing = learning.label_source == "detector"
         self.pseudo = LabelStore(learning.max_labels if guessing else 0, channels)
@@ -135,8 +143,11 @@ class Trainer:
         if not torch.isfinite(x.sum() + key.sum()):
             raise FrameError("not_finite", "the pair's input or key is not finite")
         self.counters.pairs += 1
-        if self.scale.see(key):
-            self.queue.clear()  # keys of the old scale are no negatives for the new
+        # Keys of an old scale are no negatives for those of a new one.
+        if self.backgrounds.see(key, place):
+            self.queue.forget(site_of(place))
+        if self.scale.see(self.backgrounds.less(key[None], torch.tensor([place]))[0]):
+            self.queue.clear()
         row: dict[str, Tensor | int] = {
             "input": x,
             "key": key.half(),
@@ -196,7 +207,13 @@ class Trainer:
         return x[0].half()
 
     def train(self) -> Outcome:
-        """One step on a batch drawn from the whole pool (L3)."""
+        """One step, by all ranks, on a batch drawn from the whole pool (L3)."""
+        batch = self._draw()
+        self.world.lead_step(self.counters.step, batch.tensors())
+        return self.step_on(batch)
+
+    def step_on(self, batch: Batch) -> Outcome:
+        """One step on this batch."""
         counters, learning = self.counters, self.learning
         for group in self.optimiser.param_groups:
             group["lr"] = schedule.rate_at(
@@ -206,8 +223,10 @@ class Trainer:
                 total=learning.total_steps,
                 shape=self.preset.decay,
             )
-        batch = self._draw()
-        outcome = train_step(self.encoder, self.optimiser, self.queue, batch, self.objective)
+        batch = batch.each(lambda tensor: tensor.to(self.device))
+        outcome = train_step(
+            self.encoder, self.optimiser, self.queue, batch, self.objective, world=self.world
+        )
         counters.step += 1
         counters.samples += len(batch.x)
         if outcome.updated:
@@ -224,11 +243,15 @@ class Trainer:
         return draw(
             self.pool,
             slots,
-            scale=self.scale,
+            unit=self.unit_keys,
             objective=self.objective,
             how=self.augmentation,
             generator=self.generator,
-        ).each(lambda tensor: tensor.to(self.device))
+        )
+
+    def unit_keys(self, keys: Tensor, places: Tensor) -> Tensor:
+        """(n, D) raw keys of (n,) places to the unit keys of Eq. (1)."""
+        return self.scale.unit(self.backgrounds.less(keys, places))
 
     @torch.inference_mode()
     def features(self, inputs: Tensor) -> Tensor:
@@ -258,12 +281,3 @@ class Trainer:
     def finite(self) -> bool:
         """Whether the served weights are fit to be published."""
         return all(math.isfinite(float(p.sum())) for p in self.average.encoder.parameters())
-
-
-def place_of(site: str, epoch: int) -> int:
-    """A number for (site, epoch): only stamps of one clock compare.
-
-    A digest needs no table that would grow with every restart of a clock.
-    """
-    digest = hashlib.blake2b(f"{site}/{epoch}".encode(), digest_size=7).digest()
-    return int.from_bytes(digest)

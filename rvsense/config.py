@@ -178,6 +178,16 @@ class Learning:
     standardise_keys: bool = setting(
         False, "Standardise teacher keys by running statistics, frozen after a warm-up."
     )
+    centre_keys: bool = setting(
+        False,
+        "Subtract from teacher keys the mean of their site: its background is no news (renewed "
+        "whenever the site's pairs have doubled).",
+    )
+    negatives: str = setting(
+        "all",
+        "Keys that a query is contrasted with: all, or site = only those of its own site.",
+        choices=("all", "site"),
+    )
     short_keys: int = setting(
         0,
         "Whiten teacher keys to this many dimensions, so that a queue of 65,536 is cheap; fitted "
@@ -231,6 +241,14 @@ class Learning:
     max_labels: int = setting(2048, "Labelled frames kept; the oldest of a class leaves.", low=8)
     backlog_pairs: int = setting(
         64, "Pairs on their way to the learner; beyond it the oldest is dropped.", low=1
+    )
+    shuffle_bn: bool = setting(
+        False,
+        "Several GPUs: batch statistics per GPU with MoCo's shuffle; false = synchronised, which "
+        "gives what one process would.",
+    )
+    group_timeout_s: float = setting(
+        300.0, "Several GPUs: a process silent for this long ends the job.", low=5.0, high=86_400.0
     )
     heldout_pairs: int = setting(
         128, "Ring of pairs that are never trained on, for retrieval.", low=0

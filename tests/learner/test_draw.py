@@ -27,7 +27,7 @@ def batch_of(trainer: Trainer, slots: torch.Tensor) -> Batch:
     return draw(
         trainer.pool,
         slots,
-        scale=trainer.scale,
+        unit=trainer.unit_keys,
         objective=trainer.objective,
         how=trainer.augmentation,
         generator=trainer.generator,

@@ -1,0 +1,1 @@
+"""The paper's protocol over a whole dataset: pre-train, probe, fine-tune, compare, report."""
