@@ -1,11 +1,11 @@
 """From raw teacher keys to the unit-length keys of Eq. (1).
 
 Raw features of unrelated images are nearly parallel. With `standardise` they are centred and
-scaled by the statistics of the first pairs. With `short` they are brought to that many
-principal axes of the first pairs, of equal variance each (PCA whitening; Jégou and Chum,
-ECCV 2012), so that a long queue costs little. Both are frozen after the warm-up: if they went
-on moving, keys in the queue and keys in the batch would be measured with different rulers.
-The paper's form is without.
+scaled by the statistics of the first pairs. With `short` they are centred and brought to that
+many principal axes of the first pairs, so that a long queue costs little; with `whiten` each
+axis then has the same variance (Jégou and Chum, ECCV 2012). All is frozen after the warm-up: if
+it went on moving, keys in the queue and keys in the batch would be measured with different
+rulers. The paper's form is without.
 """
 
 import torch
@@ -22,10 +22,12 @@ LEAST_DEVIATION = 1e-3
 class KeyScale:
     """Statistics of the first keys, and the map they give once frozen."""
 
-    def __init__(self, key_dim: int, *, standardise: bool, short: int = 0) -> None:
+    def __init__(
+        self, key_dim: int, *, standardise: bool, short: int = 0, whiten: bool = False
+    ) -> None:
         if short > key_dim:
             raise ValueError(f"{short} axes of keys with {key_dim} dimensions")
-        self._standardise, self._short = standardise, short
+        self._standardise, self._short, self._whiten = standardise, short, whiten
         self._needed = max(WARMUP_PAIRS, PAIRS_PER_AXIS * short)
         self._count = 0
         self._mean = torch.zeros(key_dim, dtype=torch.float64)
@@ -101,11 +103,13 @@ class KeyScale:
         return (self._squares / self._count).sqrt().clamp_min(1e-6)
 
     def _fit_axes(self) -> Tensor:
-        """(D, short) float32: keys less their mean times this have unit variances."""
+        """(D, short) float32: what takes keys less their mean to their principal axes."""
         scale = self._deviation() if self._standardise else torch.ones_like(self._mean)
         centred = (torch.stack(self._warmup).double() - self._mean) / scale
-        _, lengths, axes = torch.linalg.svd(centred, full_matrices=False)
-        deviations = lengths / self._count**0.5
-        deviations = deviations.clamp_min(LEAST_DEVIATION * float(deviations[0]) + 1e-12)
-        whitened: Tensor = axes[: self._short].T / deviations[: self._short]
-        return (whitened / scale[:, None]).float()
+        _, lengths, rows = torch.linalg.svd(centred, full_matrices=False)
+        axes: Tensor = rows[: self._short].T
+        if self._whiten:
+            deviations = lengths / self._count**0.5
+            least = LEAST_DEVIATION * float(deviations[0]) + 1e-12
+            axes = axes / deviations[: self._short].clamp_min(least)
+        return (axes / scale[:, None]).float()

@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from torch.nn import functional as F
 
 from rvsense.encoders import EncoderSpec, build_encoder
 from rvsense.learner import keys
@@ -25,15 +26,24 @@ def fitted(scale: KeyScale, seen: torch.Tensor) -> KeyScale:
 
 
 @pytest.mark.parametrize("standardise", [False, True])
-def test_short_keys_are_white(standardise: bool) -> None:
+def test_white_keys_are_white(standardise: bool) -> None:
     """Over the warm-up each axis has mean 0 and variance 1, and no two go together."""
     seen = raw_keys(keys.WARMUP_PAIRS, 32)
-    scale = fitted(KeyScale(32, standardise=standardise, short=8), seen)
+    scale = fitted(KeyScale(32, standardise=standardise, short=8, whiten=True), seen)
     short = (seen - seen.mean(dim=0)) @ scale.state()["axes"]
     assert short.shape == (keys.WARMUP_PAIRS, 8)
     assert torch.allclose(short.T @ short / len(short), torch.eye(8), atol=1e-3)
-    unit = scale.unit(seen)
-    assert torch.allclose(unit, torch.nn.functional.normalize(short, dim=1), atol=1e-4)
+    assert torch.allclose(scale.unit(seen), F.normalize(short, dim=1), atol=1e-4)
+
+
+def test_short_keys_keep_the_angles_of_centred_keys() -> None:
+    """The axes are orthonormal; with as many as there are dimensions no angle changes."""
+    seen = raw_keys(keys.WARMUP_PAIRS, 32)
+    axes = fitted(KeyScale(32, standardise=False, short=8), seen).state()["axes"]
+    assert torch.allclose(axes.T @ axes, torch.eye(8), atol=1e-5)
+    unit = fitted(KeyScale(32, standardise=False, short=32), seen).unit(seen[:50])
+    centred = F.normalize(seen[:50] - seen.mean(dim=0), dim=1)
+    assert torch.allclose(unit @ unit.T, centred @ centred.T, atol=1e-4)
 
 
 def test_axes_are_those_of_most_variance() -> None:
@@ -67,7 +77,7 @@ def test_short_keys_wait_for_their_warm_up() -> None:
 def test_a_still_scene_gives_finite_keys() -> None:
     """A warm-up of copies of three pictures has no variance along most axes."""
     seen = raw_keys(3, 64).repeat(171, 1)
-    scale = fitted(KeyScale(64, standardise=False, short=16), seen)
+    scale = fitted(KeyScale(64, standardise=False, short=16, whiten=True), seen)
     assert torch.isfinite(scale.unit(raw_keys(50, 64, seed=2))).all()
 
 
