@@ -24,7 +24,7 @@ class Objective:
     """Whether the positive leaves the denominator."""
     soft_targets: float = 0.0
     """Weight, from 0 to 1, of targets that the keys' own similarity gives."""
-    soft_temperature: float = 0.07
+    soft_temperature: float = 0.02
     intra_modal: float = 0.0
     """Weight of the term between two views of one heatmap."""
     intra_temperature: float = 0.1
