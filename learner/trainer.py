@@ -107,6 +107,7 @@ class Trainer:
             key_dim,
             standardise=learning.standardise_keys,
             short=learning.short_keys,
+            whiten=learning.whiten_keys,
         )
         self.backgrounds = Backgrounds(key_dim, centre=learning.centre_keys)
         self.labels = LabelStore(learning.max_labels, channels)
