@@ -29,12 +29,14 @@ from rvsense.frames import SceneClass, scene_class
 from rvsense.learner.detector.boxes import Boxes
 from rvsense.learner.detector.detectors import Detector, NanoDetector, build_detector
 from rvsense.learner.detector.scene import KINDS, Scene, Thresholds, read_scene
+from rvsense.learner.detector.standing import Standing
 from rvsense.learner.images import decode_image
 from rvsense.machine import NANODET, detector_file
 from rvsense.replay.layouts import open_dataset
 
 T = TypeVar("T")
-Picture = tuple[bytes, SceneClass | None]
+Picture = tuple[str, bytes, SceneClass | None]
+"""Site, JPEG and the class of the annotation."""
 CPU = torch.device("cpu")
 DRAWN = 4
 
@@ -46,6 +48,7 @@ class Account:
     ms: dict[str, list[float]] = field(default_factory=dict)
     boxes: list[int] = field(default_factory=list)
     scenes: list[Scene] = field(default_factory=list)
+    standing: Standing = field(default_factory=lambda: Standing(0, 0.0))
 
     def timed(self, part: str, work: Callable[[], T]) -> T:
         """The result of `work`, its CPU time booked to `part`."""
@@ -65,13 +68,13 @@ class Account:
 
 
 def pictures(source: Path, every: int) -> Iterator[Picture]:
-    """JPEGs, with the class of the annotation where there is one."""
+    """Every n-th picture of a dataset or a video, in order."""
     if source.is_dir():
         for sequence in open_dataset(str(source)).sequences:
             for frame_id in list(sequence.camera_ns)[::every]:
                 objects = sequence.objects(frame_id)
                 truth = None if objects is None else scene_class(tuple(objects))
-                yield sequence.read_camera(frame_id).image, truth
+                yield sequence.site, sequence.read_camera(frame_id).image, truth
         return
     try:
         import av
@@ -82,10 +85,10 @@ def pictures(source: Path, every: int) -> Iterator[Picture]:
             if number % every == 0:
                 out = io.BytesIO()
                 Image.fromarray(frame.to_ndarray(format="rgb24")).save(out, "jpeg", quality=90)
-                yield out.getvalue(), None
+                yield source.name, out.getvalue(), None
 
 
-def look(detector: Detector, jpeg: bytes, account: Account, limits: Thresholds) -> Boxes:
+def look(detector: Detector, site: str, jpeg: bytes, account: Account, limits: Thresholds) -> Boxes:
     """Everything that one look takes, part by part where the parts are ours."""
     image = account.timed("decode jpeg", lambda: decode_image("jpeg", jpeg, None))
     if isinstance(detector, NanoDetector):
@@ -97,6 +100,7 @@ def look(detector: Detector, jpeg: bytes, account: Account, limits: Thresholds) 
     else:
         found = account.timed("detector", lambda: detector.detect(image))
     account.boxes.append(int((found.scores >= limits.sure).sum()))
+    found = account.timed("standing", lambda: account.standing.without(site, found))
     account.scenes.append(account.timed("scene", lambda: read_scene(found, image.shape[1], limits)))
     return found
 
@@ -147,6 +151,9 @@ def main() -> None:
     parser.add_argument("source", type=Path)
     parser.add_argument("--every", type=int, default=10, help="take every n-th picture")
     parser.add_argument("--name", default=NANODET, help="nanodet or a detector of torchvision")
+    parser.add_argument(
+        "--standing", type=int, default=0, help="looks after which a box is background; 0 = never"
+    )
     parser.add_argument("--draw", type=Path, help="PNG of a few pictures with their boxes")
     options = parser.parse_args()
     torch.set_num_threads(1)
@@ -157,14 +164,16 @@ def main() -> None:
     detectors: dict[str, Detector] = {"fp32": build_detector(options.name, CPU)}
     if options.name == NANODET:
         detectors["bf16"] = NanoDetector(detector_file(NANODET), CPU, torch.bfloat16)
-    accounts = {name: Account() for name in detectors}
+    accounts = {
+        name: Account(standing=Standing(options.standing, limits.sure)) for name in detectors
+    }
     truths, drawn = [], []
     taken = list(pictures(options.source, options.every))
     if not taken:
         raise UsageError(f"{options.source}: no pictures")
-    for number, (jpeg, truth) in enumerate(taken):
+    for number, (site, jpeg, truth) in enumerate(taken):
         truths.append(truth)
-        found = {name: look(d, jpeg, accounts[name], limits) for name, d in detectors.items()}
+        found = {name: look(d, site, jpeg, accounts[name], limits) for name, d in detectors.items()}
         if options.draw and number % -(-len(taken) // DRAWN) == 0:
             scene = accounts["fp32"].scenes[-1]
             drawn.append(draw(decode_image("jpeg", jpeg, None), found["fp32"], scene, limits))

@@ -15,6 +15,7 @@ from rvsense.frames import CLASSES, SceneClass
 from rvsense.learner.detector.detectors import Timed
 from rvsense.learner.detector.looks import Looks
 from rvsense.learner.detector.scene import Scene, Thresholds, read_scene
+from rvsense.learner.detector.standing import Standing
 from rvsense.learner.pool import NO_CLASS
 
 LEFT_OUT = ("left_out_empty", "left_out_others", "left_out_doubtful")
@@ -39,6 +40,7 @@ class Collation:
     def __init__(self, learning: Learning, detector: Timed) -> None:
         self.detector = detector
         self.looks = Looks(learning.detector_rate_hz)
+        self.standing = Standing(learning.detector_standing_looks, learning.detector_sure)
         self.counts = dict.fromkeys(COUNTS, 0)
         self._labels = learning.label_source == "detector"
         self._wanted = (
@@ -48,12 +50,16 @@ class Collation:
             learning.detector_sure, learning.detector_doubt, learning.detector_least_height
         )
 
-    def judge(self, place: int, stamp_ns: int, image: Tensor) -> Finding:
-        """Look at a (3, h, w) RGB image where it is time to, and say what to do with its pair."""
+    def judge(self, site: str, place: int, stamp_ns: int, image: Tensor) -> Finding:
+        """Look at a (3, h, w) RGB image where it is time to, and say what to do with its pair.
+
+        `place` is the site between two restarts of its clock.
+        """
         scene = self.looks.known(place, stamp_ns)
         looked = scene is None
         if scene is None:
-            scene = read_scene(self.detector.detect(image), image.shape[1], self._limits)
+            boxes = self.standing.without(site, self.detector.detect(image))
+            scene = read_scene(boxes, image.shape[1], self._limits)
             self.looks.saw(place, stamp_ns, scene)
             self.counts["looks"] += 1
         reason = None if self._wanted is None else left_out(scene, self._wanted)
@@ -64,6 +70,15 @@ class Collation:
             number=NO_CLASS if scene.label is None else CLASSES.index(scene.label),
             label=scene.label if looked and self._labels else None,
         )
+
+    def state(self) -> dict[str, Tensor]:
+        """Everything that the next verdict depends on."""
+        return self.looks.state() | self.standing.state()
+
+    def load(self, state: dict[str, Tensor]) -> None:
+        """Continue from `state`."""
+        self.looks.load(state)
+        self.standing.load(state)
 
 
 def left_out(scene: Scene, wanted: frozenset[str]) -> str | None:

@@ -37,7 +37,7 @@ def tensors(trainer: Trainer) -> dict[str, Tensor]:
         "random": {"generator": trainer.generator.get_state(), "torch": torch.get_rng_state()},
     }
     if trainer.collation is not None:
-        parts["looks"] = trainer.collation.looks.state()
+        parts["collation"] = trainer.collation.state()
     if trainer.device.type == "cuda":
         parts["random"]["cuda"] = torch.cuda.get_rng_state(trainer.device)
     return {
@@ -70,9 +70,9 @@ def load(trainer: Trainer, saved: Mapping[str, Tensor], facts: Mapping[str, Any]
     if trainer.device.type == "cuda" and "random.cuda" in saved:
         torch.cuda.set_rng_state(saved["random.cuda"], trainer.device)
     trainer.counters = Counters(**facts["counters"])
-    looks = _part(saved, "looks")
-    if trainer.collation is not None and looks:  # none where the run before had no detector
-        trainer.collation.looks.load(looks)
+    found = _part(saved, "collation")
+    if trainer.collation is not None and found:  # none where the run before had no detector
+        trainer.collation.load(found)
         trainer.collation.counts.update(facts["collation"])
 
 

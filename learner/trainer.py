@@ -181,7 +181,7 @@ class Trainer:
         """What the detector says of a pair; its pseudo-label is kept on the way."""
         if self.collation is None or not torch.isfinite(x.sum()):
             return Finding()
-        finding = self.collation.judge(place, pair.stamp_ns, image)
+        finding = self.collation.judge(pair.site, place, pair.stamp_ns, image)
         if finding.label is not None:
             label = Label(pair.site, pair.epoch, pair.stamp_ns, finding.label, pair.heatmap)
             self.pseudo.add(label, x)

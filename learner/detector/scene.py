@@ -22,7 +22,7 @@ KINDS = ("person", "bicycle", "car", "motorcycle", "bus", "truck")
 """What a box may be, by number; all else that a detector knows is not looked at."""
 _FAMILY = torch.tensor([0, 1, 2, 1, 2, 2])
 """Kinds that a detector takes for each other: people, two wheels, four."""
-_PERSON, _BICYCLE, _MOTORCYCLE = 0, 1, 3
+PERSON, _BICYCLE, _MOTORCYCLE = 0, 1, 3
 SAME = 0.5
 """Share of the smaller box that two boxes of one object have in common."""
 RIDING = 0.3
@@ -71,7 +71,7 @@ def read_scene(boxes: Boxes, image_height: int, limits: Thresholds) -> Scene:
     sure = near.at(near.scores >= limits.sure)
     perhaps = near.at((near.scores < limits.sure) & (near.scores >= limits.doubt))
     doubtful = bool((~_same_object(perhaps, sure)).any())
-    people, bicycles = sure.kinds == _PERSON, sure.kinds == _BICYCLE
+    people, bicycles = sure.kinds == PERSON, sure.kinds == _BICYCLE
     riding = shared(sure.corners[people], sure.corners[bicycles]) >= RIDING
     doubtful |= bool((~riding.any(dim=0)).any()) or bool((sure.kinds == _MOTORCYCLE).any())
     seen = _named(

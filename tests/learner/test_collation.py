@@ -352,5 +352,5 @@ def test_a_scene_without_a_class_is_a_class_of_its_own(settings: Learning) -> No
             return Boxes(corners, torch.tensor([0.9, 0.9]), torch.tensor([0, 2]))
 
     collation = Collation(learning, Timed(Both(), lambda: 0.0))
-    finding = collation.judge(1, 0, torch.zeros(3, 48, 64))
+    finding = collation.judge("north", 1, 0, torch.zeros(3, 48, 64))
     assert (finding.kept, finding.number, finding.label) == (True, NO_CLASS, None)
