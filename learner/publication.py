@@ -9,20 +9,21 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 
 from rvsense import current, published
-from rvsense.head import Familiarity, HeadFit
+from rvsense.familiar import Familiarity
+from rvsense.features import squared_magnitude
+from rvsense.head import HeadFit
 from rvsense.learner import diagnostics
+from rvsense.learner.familiarfit import fit_familiarity
 from rvsense.learner.headfit import fit_head
 from rvsense.learner.queue import near_in_time
 from rvsense.learner.trainer import Trainer
 
 REFERENCE_PAIRS = 512
-"""Pool pairs that stand for the familiar: 1 MB in a model, 0.1 ms to compare with."""
+"""Pool pairs that stand for the familiar: 0.1 MB in a model."""
+MIN_REFERENCE_PAIRS = 32
 DUPLICATE_PAIRS = 64
-NEIGHBOUR = 5
-FAMILIAR_QUANTILE = 0.99
 MIN_SCALE_PAIRS = 20
 """Fewer held-out pairs say nothing about their farthest hundredth."""
 
@@ -37,7 +38,7 @@ def publish(
     """
     inputs, labels, groups = trainer.taught()
     head = fit_head(trainer.features(inputs), labels, groups)
-    familiarity = _familiarity(trainer)
+    familiarity = _familiarity(trainer, head)
     measured = _measure(trainer, head)
     counters = trainer.counters
     model = published.publish(
@@ -94,16 +95,27 @@ def _note(head: HeadFit | None, labels: int) -> str:
     return f"{labels} labels, accuracy and calibration error out of fold"
 
 
-def _familiarity(trainer: Trainer) -> Familiarity | None:
-    """Distances of held-out frames to pool frames; None while too few are held out."""
-    if trainer.ring.fill < MIN_SCALE_PAIRS or trainer.pool.fill <= NEIGHBOUR:
+def _familiarity(trainer: Trainer, head: HeadFit | None) -> Familiarity | None:
+    """Of pool frames, measured on held-out ones; None while there are too few of either."""
+    if trainer.ring.fill < MIN_SCALE_PAIRS or trainer.pool.fill < MIN_REFERENCE_PAIRS:
         return None
     slots = _evenly(trainer.pool.fill, REFERENCE_PAIRS)
-    reference = F.normalize(trainer.features(trainer.pool.take("input", slots)), dim=1)
-    raw = Familiarity(reference, scale=1.0, k=NEIGHBOUR)
-    distances = raw.score(trainer.features(trainer.ring.take("input")))
-    scale = float(torch.quantile(distances, FAMILIAR_QUANTILE).clamp_min(1e-6))
-    return Familiarity(reference, scale, NEIGHBOUR)
+    unseen = trainer.ring.take("input")
+    confidence = None
+    if head is not None:
+        confidence = head.probabilities(trainer.features(unseen)).amax(dim=1)
+    known = _seen_by(trainer, trainer.pool.take("input", slots))
+    return fit_familiarity(known, _seen_by(trainer, unseen), confidence)
+
+
+@torch.inference_mode()
+def _seen_by(trainer: Trainer, inputs: Tensor) -> tuple[Tensor, Tensor]:
+    """Feature maps of (n, C, 128, 128) inputs by the served weights, and the inputs' power."""
+    encoder = trainer.average.encoder
+    parts = [
+        encoder.feature_map(part.float().to(trainer.device)) for part in torch.split(inputs, 64)
+    ]
+    return torch.cat(parts).float().cpu(), squared_magnitude(inputs, encoder.spec.channels)
 
 
 def _measure(trainer: Trainer, head: HeadFit | None) -> dict[str, float | None]:

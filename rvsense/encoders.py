@@ -50,7 +50,7 @@ class EncoderSpec:
 
 
 class RadarEncoder(nn.Module):
-    """What every radar encoder offers. Subclasses define `feature_map` and `features`."""
+    """What every radar encoder offers. Subclasses define `feature_map` and `features_of`."""
 
     def __init__(self, spec: EncoderSpec, feature_dim: int) -> None:
         super().__init__()
@@ -67,6 +67,10 @@ class RadarEncoder(nn.Module):
 
     def features(self, x: Tensor) -> Tensor:
         """(n, C, 128, 128) to the (n, F) that the linear head sees."""
+        return self.features_of(self.feature_map(x))
+
+    def features_of(self, maps: Tensor) -> Tensor:
+        """(n, D, rows, columns) feature maps to the (n, F) that the linear head sees."""
         raise NotImplementedError
 
     def forward(self, x: Tensor) -> Tensor:
@@ -124,10 +128,9 @@ class ResidualEncoder(RadarEncoder):
         y: Tensor = self.stages(self.stem(x.contiguous(memory_format=torch.channels_last)))
         return y
 
-    def features(self, x: Tensor) -> Tensor:
-        """(n, C, 128, 128) to (n, 8 width): spatial means, then maxima."""
-        y = self.feature_map(x)
-        return torch.cat([y.mean(dim=(2, 3)), y.amax(dim=(2, 3))], dim=1)
+    def features_of(self, maps: Tensor) -> Tensor:
+        """(n, 4 width, 16, 4) to (n, 8 width): spatial means, then maxima."""
+        return torch.cat([maps.mean(dim=(2, 3)), maps.amax(dim=(2, 3))], dim=1)
 
     def forward(self, x: Tensor) -> Tensor:
         """(n, C, 128, 128) to (n, key_dim)."""
@@ -156,9 +159,9 @@ class Vgg16Encoder(RadarEncoder):
         y: Tensor = self.trunk(paper_input(x))
         return y
 
-    def features(self, x: Tensor) -> Tensor:
-        """(n, 1, 128, 128) to (n, 4096), before the second ReLU."""
-        y: Tensor = self.classifier(self.feature_map(x).flatten(1))
+    def features_of(self, maps: Tensor) -> Tensor:
+        """(n, 512, 7, 7) to (n, 4096), before the second ReLU."""
+        y: Tensor = self.classifier(maps.flatten(1))
         return y
 
     def forward(self, x: Tensor) -> Tensor:

@@ -54,6 +54,16 @@ def paper_input(magnitude: Tensor) -> Tensor:
     return resampled.expand(-1, 3, -1, -1)
 
 
+def squared_magnitude(inputs: Tensor, channels: Sequence[str]) -> Tensor:
+    """(n, C, 128, 128) encoder inputs back to the (n, 128, 128) power of chirp 0.
+
+    Raises:
+        ValueError: when `magnitude` is not among the channels.
+    """
+    logarithm = inputs[:, list(channels).index("magnitude")].float()
+    return ((logarithm * MAGNITUDE_STD + MAGNITUDE_MEAN).exp() - FLOOR).clamp_min(0).square()
+
+
 def _magnitude(x: Tensor) -> Tensor:
     first = x[:, 0]  # (n, 128, 128, 2)
     amplitude = (first[..., 0].square() + first[..., 1].square()).sqrt()

@@ -12,6 +12,7 @@ from torch import Tensor
 from rvsense.answer import Answer
 from rvsense.encoders import EncoderSpec, RadarEncoder, build_encoder
 from rvsense.errors import ModelError
+from rvsense.features import squared_magnitude
 from rvsense.frames import CLASSES
 from rvsense.published import PublishedModel
 
@@ -59,13 +60,17 @@ class ServableModel:
         return [answer for answer in answers if answer is not None]
 
     def _answers(self, batch: Tensor) -> list[Answer]:
-        features = self._encoder.features(self._encoder.prepare(batch)).float().cpu()
+        x = self._encoder.prepare(batch)
+        maps = self._encoder.feature_map(x)
+        rows: list[list[float]] = [[]] * len(batch)
+        confidence = None
+        if self._head is not None:
+            probabilities = self._head.probabilities(self._encoder.features_of(maps).float().cpu())
+            confidence, rows = probabilities.amax(dim=1), probabilities.tolist()
         scores: list[float | None] = [None] * len(batch)
         if self._familiarity is not None:
-            scores = self._familiarity.score(features).tolist()
-        rows: list[list[float]] = [[]] * len(batch)
-        if self._head is not None:
-            rows = self._head.probabilities(features).tolist()
+            power = squared_magnitude(x, self._encoder.spec.channels).cpu()
+            scores = self._familiarity.score(maps.float().cpu(), power, confidence).tolist()
         return [_answer(*numbers) for numbers in zip(rows, scores, strict=True)]
 
     @torch.inference_mode()

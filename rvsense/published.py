@@ -14,7 +14,7 @@ import hashlib
 import json
 import shutil
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -24,12 +24,15 @@ from torch import Tensor
 
 from rvsense import atomic
 from rvsense.errors import ModelError
-from rvsense.head import Familiarity, HeadFit
+from rvsense.familiar import Familiarity, Yardstick
+from rvsense.head import HeadFit
 
-FORMAT = 1
+FORMAT = 2
+"""2: familiarity by place, beam and doubt; 1 had the distance between pooled features alone."""
 MANIFEST = "manifest.json"
 WEIGHTS = "weights.safetensors"
 HEAD = "head.safetensors"
+FAMILIARITY_TENSORS = ("map_mean", "map_basis", "reference", "beam_mean", "beam_whitening")
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,11 +76,18 @@ class PublishedModel:
         )
 
     def familiarity(self) -> Familiarity | None:
-        """The reference features for the out-of-distribution score, or None."""
+        """What the out-of-distribution score is measured by, or None."""
         facts = self.manifest["familiarity"]
         if facts is None:
             return None
-        return Familiarity(read_tensors(self.path / HEAD)["familiarity.reference"], **facts)
+        tensors = read_tensors(self.path / HEAD)
+        return Familiarity(
+            **{name: tensors[f"familiarity.{name}"] for name in FAMILIARITY_TENSORS},
+            place=Yardstick(**facts["place"]),
+            beam=Yardstick(**facts["beam"]),
+            scale=facts["scale"],
+            k=facts["k"],
+        )
 
 
 def publish(
@@ -99,9 +109,7 @@ def publish(
     facts: dict[str, Any] = dict(manifest) | {
         "format": FORMAT,
         "head": _head_facts(head),
-        "familiarity": None
-        if familiarity is None
-        else {"scale": familiarity.scale, "k": familiarity.k},
+        "familiarity": _familiarity_facts(familiarity),
     }
     small = _small_tensors(head, familiarity)
     # As JSON gives it back: the digest is of what a reader will see.
@@ -224,11 +232,23 @@ def _head_facts(head: HeadFit | None) -> dict[str, Any] | None:
     return {name: getattr(head, name) for name in ("temperature", "accuracy", "ece", "labels")}
 
 
+def _familiarity_facts(familiarity: Familiarity | None) -> dict[str, Any] | None:
+    if familiarity is None:
+        return None
+    return {
+        "place": asdict(familiarity.place),
+        "beam": asdict(familiarity.beam),
+        "scale": familiarity.scale,
+        "k": familiarity.k,
+    }
+
+
 def _small_tensors(head: HeadFit | None, familiarity: Familiarity | None) -> dict[str, Tensor]:
     tensors: dict[str, Tensor] = {}
     if head is not None:
         for name in ("weight", "bias", "mean", "std"):
             tensors[f"head.{name}"] = getattr(head, name).contiguous()
     if familiarity is not None:
-        tensors["familiarity.reference"] = familiarity.reference.contiguous()
+        for name in FAMILIARITY_TENSORS:
+            tensors[f"familiarity.{name}"] = getattr(familiarity, name).contiguous()
     return tensors

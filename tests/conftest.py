@@ -11,8 +11,9 @@ import torch
 from numpy.typing import NDArray
 
 from rvsense.encoders import EncoderSpec, build_encoder
+from rvsense.familiar import BEAM_NUMBERS, Familiarity, Yardstick
 from rvsense.frames import RadarFrame
-from rvsense.head import Familiarity, HeadFit
+from rvsense.head import HeadFit
 from rvsense.published import PublishedModel, publish
 
 SPEC = EncoderSpec("residual", ("magnitude", "motion"), key_dim=8, width=4)
@@ -23,6 +24,23 @@ def heatmap(seed: int = 0, chirps: int = 1) -> NDArray[np.float32]:
     """Noise of about a CRUW frame's level."""
     values = np.random.default_rng(seed).standard_normal((chirps, 128, 128, 2))
     return (0.03 * values).astype(np.float32)
+
+
+def familiarity(seed: int, scale: float) -> Familiarity:
+    """A sense of the familiar that knows nothing of real frames, for the narrow encoder."""
+    generator = torch.Generator().manual_seed(seed)
+    places = 4 * SPEC.width * 16 * 4
+    reference = torch.nn.functional.normalize(torch.randn(12, 6, generator=generator), dim=1)
+    return Familiarity(
+        map_mean=torch.zeros(places),
+        map_basis=torch.randn(places, 6, generator=generator),
+        reference=reference,
+        beam_mean=torch.zeros(BEAM_NUMBERS),
+        beam_whitening=torch.eye(BEAM_NUMBERS),
+        place=Yardstick(0.0, 1.0),
+        beam=Yardstick(0.0, 100.0),
+        scale=scale,
+    )
 
 
 @pytest.fixture(scope="session")
@@ -70,14 +88,11 @@ def make_model() -> Callable[..., PublishedModel]:
             bias = 4.0 * torch.nn.functional.one_hot(torch.tensor(favours), 4).float()
             flat = torch.zeros(FEATURES)
             head = HeadFit(torch.zeros(4, FEATURES), bias, flat, flat + 1)
-        reference = torch.nn.functional.normalize(
-            torch.randn(12, FEATURES, generator=torch.Generator().manual_seed(step)), dim=1
-        )
         return publish(
             models_dir,
             weights=weights,
             head=head,
-            familiarity=Familiarity(reference, scale) if familiar else None,
+            familiarity=familiarity(step, scale) if familiar else None,
             manifest={"step": step, "created_ns": 17, "encoder": SPEC.to_dict()} | manifest,
         )
 

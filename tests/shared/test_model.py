@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from rvsense import current
 from rvsense.errors import ModelError
 from rvsense.frames import CLASSES
-from rvsense.head import Familiarity, HeadFit
+from rvsense.head import HeadFit
 from rvsense.model import ServableModel
 from rvsense.published import (
     HEAD,
@@ -52,26 +52,6 @@ def test_the_head_against_numpy() -> None:
     features = rng.standard_normal((9, 7)).astype(np.float32)
     got = head.probabilities(torch.from_numpy(features)).numpy()
     assert np.allclose(got, numpy_head(head, features.astype(np.float64)), atol=1e-6)
-
-
-@pytest.mark.parametrize("references", [3, 5, 40])
-def test_familiarity_against_numpy(references: int) -> None:
-    """The score is the distance to the k-th nearest reference over the scale."""
-    rng = np.random.default_rng(1)
-    reference = rng.standard_normal((references, 6)).astype(np.float32)
-    reference /= np.linalg.norm(reference, axis=1, keepdims=True)
-    features = 3 * rng.standard_normal((8, 6)).astype(np.float32)
-    got = Familiarity(torch.from_numpy(reference), scale=0.5, k=5).score(torch.from_numpy(features))
-    unit = features / np.linalg.norm(features, axis=1, keepdims=True)
-    for x, score in zip(unit, got.tolist(), strict=True):
-        distances = sorted(np.linalg.norm(reference - x, axis=1))
-        assert score == pytest.approx(distances[min(5, references) - 1] / 0.5, abs=1e-3)
-
-
-def test_a_known_frame_is_familiar() -> None:
-    """A frame that is a reference itself lies at distance 0 from its nearest."""
-    reference = torch.nn.functional.normalize(torch.eye(3), dim=1)
-    assert Familiarity(reference, scale=1.0, k=1).score(reference).tolist() == [0.0, 0.0, 0.0]
 
 
 def test_a_model_answers_each_heatmap_in_order(
