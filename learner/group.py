@@ -9,7 +9,7 @@ then fail in their next collective and end with status 1, and torchrun ends or r
 """
 
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import timedelta
@@ -56,7 +56,8 @@ class Group:
         self.rank, self.size = dist.get_rank(), dist.get_world_size()
         self._shuffle = shuffle
         self._dealer = torch.Generator()
-        self._orders = dist.new_group(backend="gloo", timeout=timedelta(seconds=timeout_s))
+        limit = timedelta(seconds=timeout_s)
+        self._orders: Any = dist.new_group(backend="gloo", timeout=limit)
         self._silence_s = timeout_s / SIGNS_OF_LIFE
         self._spoke_at = time.monotonic()
 
@@ -70,8 +71,6 @@ class Group:
         deal = self.deal(len(inputs)).to(inputs.device)
         shares = deal.tensor_split(self.size)
         own = encoder(inputs[shares[self.rank]])
-        if self._shuffle:
-            self._average_statistics(encoder)
         return self._gather(own, [len(share) for share in shares])[deal.argsort()]
 
     def deal(self, count: int) -> Tensor:
@@ -80,14 +79,16 @@ class Group:
             return torch.randperm(count, generator=self._dealer)
         return torch.arange(count)
 
-    def sum_gradients(self, parameters: Iterable[nn.Parameter]) -> None:
-        """One all-reduce over all gradients."""
-        gradients = [p.grad for p in parameters if p.grad is not None]
+    def reduce(self, encoder: nn.Module) -> None:
+        """One all-reduce over all gradients; statistics differ only where rows are shuffled."""
+        gradients = [p.grad for p in encoder.parameters() if p.grad is not None]
         flat = torch.cat([gradient.reshape(-1) for gradient in gradients])
         dist.all_reduce(flat)
-        sums = flat.split([gradient.numel() for gradient in gradients])
+        sums = torch.split(flat, [gradient.numel() for gradient in gradients])  # type: ignore[no-untyped-call]
         for gradient, part in zip(gradients, sums, strict=True):
             gradient.copy_(part.view_as(gradient))
+        if self._shuffle:
+            self._average_statistics(encoder)
 
     def lead_step(self, step: int, batch: Mapping[str, Tensor]) -> None:
         """Send the batch, and a seed that makes this step the same after a restore.
@@ -162,7 +163,7 @@ class Group:
         for buffer in encoder.buffers():
             if buffer.is_floating_point():
                 dist.all_reduce(buffer)
-                buffer /= self.size
+                buffer.div_(self.size)
 
 
 @contextmanager

@@ -21,9 +21,12 @@ from rvsense.errors import ConfigError, RvsenseError
 from rvsense.learner import presets
 from rvsense.learner.collation import Collation
 from rvsense.learner.detector.detectors import Timed, build_detector
+from rvsense.learner.follower import follow
+from rvsense.learner.group import Group, joined
 from rvsense.learner.lock import only_learner
 from rvsense.learner.service import Service
 from rvsense.learner.trainer import Trainer
+from rvsense.learner.world import ALONE, World
 from rvsense.machine import pick_device, preset_name, uses_detector
 
 LINGER_MS = 1000
@@ -31,7 +34,7 @@ BURST_MESSAGES = 16
 """Messages taken between two steps at most: many sites must not starve training."""
 
 
-def build_trainer(learning: Learning, seed: int) -> Trainer:
+def build_trainer(learning: Learning, seed: int, world: World = ALONE) -> Trainer:
     """Teacher, encoder and all that learns, as the settings say.
 
     Raises:
@@ -49,7 +52,14 @@ def build_trainer(learning: Learning, seed: int) -> Trainer:
     )
     collation = _collation(learning, device)
     return Trainer(
-        learning, preset, teacher, encoder, seed=seed, device=device, collation=collation
+        learning,
+        preset,
+        teacher,
+        encoder,
+        seed=seed,
+        device=device,
+        collation=collation,
+        world=world,
     )
 
 
@@ -64,13 +74,29 @@ def run(
 ) -> int:
     """Learn until told to stop, by message, SIGTERM or Ctrl-C, or until process `parent` is gone.
 
+    Started by torchrun, as one of several ranks: rank 0 does that, and the others follow it.
+
     Raises:
         ConfigError: when the settings cannot work here.
+        GroupError: when a rank has gone.
     """
     torch.set_num_threads(learning.threads)
     os.nice(learning.niceness)
     torch.use_deterministic_algorithms(True, warn_only=learning.device != "cpu")
-    trainer = build_trainer(learning, seed)
+    device = pick_device(learning.device, "learning.device")
+    with joined(learning, device, os.environ) as world:
+        trainer = build_trainer(learning, seed, world)
+        if isinstance(world, Group) and world.rank > 0:
+            # torchrun signals all ranks: this one goes when rank 0 has saved and says so.
+            signal.signal(signal.SIGTERM, signal.SIG_IGN)
+            signal.signal(signal.SIGINT, signal.SIG_IGN)
+            follow(trainer, world)
+        else:
+            _lead(endpoint, trainer, state_dir, parent)
+    return 0
+
+
+def _lead(endpoint: str, trainer: Trainer, state_dir: Path, parent: int | None) -> None:
     signals: list[int] = []
 
     def note(number: int, _: object) -> None:
@@ -86,7 +112,6 @@ def run(
     with only_learner(state_dir, must_stop) as held:
         if held:
             _bind_and_serve(endpoint, trainer, state_dir, must_stop)
-    return 0
 
 
 def _bind_and_serve(
@@ -125,6 +150,7 @@ def _serve(socket: Any, trainer: Trainer, state_dir: Path, must_stop: Callable[[
                 service.handle(op, values, payloads)
             service.tick()
             wait_ms = 0
+        trainer.world.keep_alive()
         if not service.stopped:
             service.work()
 

@@ -5,9 +5,32 @@ and served as that. Mean first, then squared deviations from it: the shorter way
 loses the digits that two ranks must share with one.
 """
 
+from typing import Any
+
 import torch
+import torch.distributed as dist
 from torch import Tensor, nn
-from torch.distributed.nn.functional import all_reduce
+
+
+class _SumOverRanks(torch.autograd.Function):
+    """A value that all ranks use gets its gradients from all of them."""
+
+    @staticmethod
+    def forward(_: Any, values: Tensor) -> Tensor:
+        total = values.clone()
+        dist.all_reduce(total)
+        return total
+
+    @staticmethod
+    def backward(_: Any, *gradients: Tensor) -> Tensor:
+        total = gradients[0].clone()
+        dist.all_reduce(total)
+        return total
+
+
+def _sum_over_ranks(values: Tensor) -> Tensor:
+    total: Tensor = _SumOverRanks.apply(values)  # type: ignore[no-untyped-call]
+    return total
 
 
 class SynchronousBatchNorm2d(nn.BatchNorm2d):
@@ -27,10 +50,10 @@ class SynchronousBatchNorm2d(nn.BatchNorm2d):
         if not self.training:
             return super().forward(x)
         rows = x.new_tensor([x.numel() / self.num_features])
-        total = all_reduce(torch.cat([x.sum(dim=(0, 2, 3)), rows]))
+        total = _sum_over_ranks(torch.cat([x.sum(dim=(0, 2, 3)), rows]))
         count = total[-1].detach()
         deviations = x - _by_channel(total[:-1] / count)
-        variance = all_reduce(deviations.square().sum(dim=(0, 2, 3))) / count
+        variance = _sum_over_ranks(deviations.square().sum(dim=(0, 2, 3))) / count
         self._follow((total[:-1] / count).detach(), variance.detach() * count / (count - 1))
         scale = self.weight * torch.rsqrt(variance + self.eps)
         return deviations * _by_channel(scale) + _by_channel(self.bias)

@@ -9,7 +9,7 @@ checkpoints and publications, and tells the others what to do. Rules, for any nu
 - Weights, optimiser, average and queue thus stay the same on all ranks without being compared.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Protocol
 
 from torch import Tensor, nn
@@ -30,8 +30,11 @@ class World(Protocol):
         Gradients reach the encoder through this rank's share of the rows only.
         """
 
-    def sum_gradients(self, parameters: Iterable[nn.Parameter]) -> None:
-        """Replace the gradients of each rank by their sum over all ranks."""
+    def reduce(self, encoder: nn.Module) -> None:
+        """After the backward pass: make gradients and batch statistics the same on all ranks.
+
+        Gradients by their sum, running statistics by their mean.
+        """
 
     def lead_step(self, step: int, batch: Mapping[str, Tensor]) -> None:
         """On rank 0: let all others take step number `step` on this batch too."""
@@ -57,8 +60,8 @@ class Alone:
         q: Tensor = encoder(inputs)
         return q
 
-    def sum_gradients(self, parameters: Iterable[nn.Parameter]) -> None:
-        """They are the sum."""
+    def reduce(self, encoder: nn.Module) -> None:
+        """They are what they should be."""
 
     def lead_step(self, step: int, batch: Mapping[str, Tensor]) -> None:
         """Nobody follows."""
