@@ -76,6 +76,7 @@ LEVERS: list[dict[str, Any]] = [
     {"intra_modal": 0.5},
     {"temporal_positive_s": 0.5},
     {"short_keys": 4},
+    {"short_keys": 4, "whiten_keys": True},
     {"short_keys": 10},  # fitted on the 40 pairs that four for each axis make
     {"inputs": "magnitude"},
     {"mask_rows": 20, "mask_columns": 30},
