@@ -1,5 +1,6 @@
 """A real learner process driven over a real socket."""
 
+import io
 import os
 import signal
 import subprocess
@@ -13,11 +14,14 @@ from typing import Any
 
 import pytest
 import zmq
+from PIL import Image
 
 from rvsense import link, published
 from rvsense.config import Learning
 from rvsense.learner.main import settings_json
 from rvsense.link import Label, Pair
+from rvsense.replay.simulate.plan import SequencePlan
+from rvsense.replay.simulate.scene import Scene
 
 pytestmark = pytest.mark.process
 PATIENCE_MS = 60_000
@@ -137,6 +141,49 @@ def test_conversation(
         figures = peer.until("figures")
         assert figures["pairs"] == 12
         assert figures["bad_images"] == 1
+
+
+def drawn_jpeg(content: str, index: int) -> bytes:
+    """A picture of the simulator's camera, as the camera would send it."""
+    scene = Scene(SequencePlan(index, 0, content, "train", "X"), seed=7, frames=1)
+    out = io.BytesIO()
+    Image.fromarray(next(iter(scene.pictures()))).save(out, "jpeg", quality=90)
+    return out.getvalue()
+
+
+def test_the_detector_labels_what_the_camera_sees(
+    quick: Learning, tmp_path: Path, make_pair: Callable[[int], Pair]
+) -> None:
+    """No label is sent; the head still has people and cyclists, as the real detector saw them.
+
+    Pairs of empty scenes are not learned from: they owe no step and enter no count of pairs.
+    """
+    learning = replace(
+        quick,
+        label_source="detector",
+        collate="wanted",
+        detector_rate_hz=0.0,
+        publish_every_steps=2,
+    )
+    images = [drawn_jpeg("pedestrian", 502), drawn_jpeg("cyclist", 503), drawn_jpeg("empty", 501)]
+    with learner(learning, tmp_path) as peer:
+        peer.say(link.pack("hello", lockstep=True, daemon="test"))
+        for i in range(18):
+            peer.say(link.pack_pair(replace(make_pair(i), image=images[i % 3])))
+        peer.say(link.pack("drain"))
+        model = published.open_model(Path(peer.until("model")["path"]))
+        drained = peer.until("drained")
+        peer.say(link.pack("stop"))
+        peer.until("stopped")
+    assert drained["pairs"] == 12
+    head = model.head()
+    assert head is not None
+    assert head.labels["car"] == 0
+    seen = [head.labels[name] for name in ("empty", "pedestrian", "cyclist")]
+    assert min(seen) > 0
+    assert max(seen) - min(seen) <= 1
+    assert model.manifest["data"]["labels"] == 0
+    assert model.manifest["data"]["pseudo_labels"] == sum(seen)
 
 
 @pytest.mark.parametrize("ending", [signal.SIGTERM, signal.SIGINT])
