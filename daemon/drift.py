@@ -17,6 +17,7 @@ from rvsense.config import Serving
 from rvsense.daemon.adwin import Adwin
 
 Signal = Literal["ood_score", "confidence"]
+SIGNALS: tuple[Signal, ...] = ("ood_score", "confidence")
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +98,7 @@ class DriftWatch:
 
     def _begin(self) -> dict[Signal, _Block]:
         delta = self.settings.drift_delta
-        return {"ood_score": _Block(Adwin(delta)), "confidence": _Block(Adwin(delta))}
+        return {signal: _Block(Adwin(delta)) for signal in SIGNALS}
 
     def _take(self, site: str, signal: Signal, block: _Block, value: float) -> Drift | None:
         block.count += 1

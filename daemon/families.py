@@ -10,6 +10,7 @@ from typing import TypeVar
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 from rvsense.daemon import decisions, figures
+from rvsense.daemon.drift import SIGNALS
 from rvsense.frames import CLASSES
 from rvsense.results import ABSTENTIONS
 from rvsense.wire import REASONS as REJECTIONS
@@ -20,6 +21,7 @@ KINDS = ("radar", "camera", "label")
 DROPS = ("overload", "late", "duplicate")
 PAIR_DROPS = ("learner_backlog", "learner_lost")
 REFUSALS = ("damaged", "worse")
+LABEL_USES = ("taught", "examined")
 
 # The period of a 30 fps radar, 33 ms, is what both latencies have to stay under.
 LATENCY_BUCKETS_S = (
@@ -50,6 +52,9 @@ class Families:
         for reason in DROPS:
             self.dropped.labels(site, reason)
         self.pairs.labels(site)
+        self.drift.labels(site)
+        for signal in SIGNALS:
+            self.drifts.labels(site, signal)
         for name in CLASSES:
             self.classifications.labels(site, name)
         for reason in ABSTENTIONS:
@@ -110,6 +115,26 @@ class Families:
         )
         self.accuracy.set(math.nan)
         self.scored = self._counter("scored_answers", "Answers compared with a label.")
+        self.labels = self._counter("labels_used", "Labels that met their frame.", ("use",))
+        _create(self.labels, LABEL_USES)
+        self.model_scored = self._gauge(
+            "model_scored_answers", "Answers of the serving model compared with a label."
+        )
+        self.model_figures = {
+            "accuracy": self._gauge("model_accuracy_ratio", "Of the serving model's answers."),
+            "log_loss_nats": self._gauge(
+                "model_log_loss_nats", "Mean over the serving model's answers; ln 4 is a guess."
+            ),
+            "ece": self._gauge(
+                "model_calibration_error_ratio", "Expected error of its confidence, 15 bins."
+            ),
+        }
+        for gauge in self.model_figures.values():
+            gauge.set(math.nan)
+        self.drift = self._gauge("drift", "1 while a site's results carry the flag.", ("site",))
+        self.drifts = self._counter(
+            "drift_changes", "Changes that ADWIN found.", ("site", "signal")
+        )
 
     def _make_learning(self) -> None:
         self.figures = _by_figure(figures.GAUGES, self._gauge)

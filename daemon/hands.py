@@ -66,8 +66,10 @@ class Hands:
             case Teach(label):
                 if self._outbox is not None:
                     self._tally.taught += 1
+                    self._metrics.label_used("taught")
                     self._outbox.put("label", link.pack_label(label))
             case Examine():
                 self._tally.examined += 1
+                self._metrics.label_used("examined")
             case Truth(site, epoch, stamp_ns, label):
                 self._score.told((site, epoch, stamp_ns), label)

@@ -16,6 +16,7 @@ import structlog
 import zmq
 
 from rvsense import wire
+from rvsense.daemon.drift import Drift
 from rvsense.daemon.effects import Effect, Examine, Teach
 from rvsense.daemon.ending import Do, Ending, Facts, Phase
 from rvsense.daemon.inference import Answered
@@ -24,6 +25,7 @@ from rvsense.daemon.parts import Parts
 from rvsense.daemon.player_process import PlayerError, PlayerProcess
 from rvsense.daemon.reload import Reloader
 from rvsense.daemon.requests import Requests
+from rvsense.daemon.scoring import Given
 from rvsense.daemon.status import describe
 from rvsense.errors import FrameError
 from rvsense.frames import AnyFrame
@@ -188,7 +190,12 @@ class Loop:
 
     def _publish_one(self, answered: Answered) -> None:
         parts = self._parts
-        result = parts.publisher.answer(answered)
+        site = answered.waiting.frame.site
+        name = "" if answered.model is None else answered.model.published.id
+        if name:
+            for drift in parts.drift.answered(site, name, answered.answer):
+                self._drifted(drift)
+        result = parts.publisher.answer(answered, drift=parts.drift.flagged(site))
         latency_s = (result.published_ns - result.received_ns) / 1e9
         parts.tally.answered += 1
         parts.tally.latency_ms.append(latency_s * 1e3)
@@ -198,7 +205,17 @@ class Loop:
             result.site, result.label, result.abstain, answered.inference_s, latency_s
         )
         key = (result.site, result.epoch, result.stamp_ns)
-        parts.score.answered(key, answered.answer.label, result.abstain is not None)
+        parts.score.answered(key, Given(answered.answer, name, result.abstain is not None))
+
+    def _drifted(self, drift: Drift) -> None:
+        self._parts.metrics.drifted(drift.site, drift.signal)
+        self._log.warning(
+            "drift",
+            site=drift.site,
+            signal=drift.signal,
+            before=round(drift.before, 3),
+            after=round(drift.after, 3),
+        )
 
     def _behind(self) -> bool:
         parts = self._parts

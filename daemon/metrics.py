@@ -5,6 +5,7 @@ never misses a first event; sites beyond `max_sites` share the label `other`, wh
 page whatever comes in. Which metrics there are stands in families.py and figures.py.
 """
 
+import math
 import threading
 from collections.abc import Mapping
 from typing import Any, Literal
@@ -132,6 +133,24 @@ class Metrics:
         """Accuracy of answers given before their labels came, and how many were compared."""
         self._all.accuracy.set(accuracy)
         self._raise_to("scored", self._all.scored, labels)
+
+    def model_scored(self, figures: Mapping[str, Any]) -> None:
+        """The serving model's own answers, as `rvsense.trust.Record.as_map` has them."""
+        self._all.model_scored.set(figures["scored"])
+        for name, gauge in self._all.model_figures.items():
+            gauge.set(math.nan if figures[name] is None else figures[name])
+
+    def label_used(self, use: str) -> None:
+        """A label met its frame: it is taught to the learner, or kept to examine models."""
+        self._all.labels.labels(use).inc()
+
+    def drifted(self, site: str, signal: str) -> None:
+        """What a site's frames show has changed; `signal` is one of rvsense.daemon.drift's."""
+        self._all.drifts.labels(self._site(site), signal).inc()
+
+    def drift(self, site: str, flagged: bool) -> None:
+        """Whether a site's results carry the flag now."""
+        self._all.drift.labels(self._site(site)).set(flagged)
 
     # Learner
 

@@ -17,6 +17,7 @@ import zmq
 from rvsense import __version__
 from rvsense.config import Config
 from rvsense.daemon.core import Core
+from rvsense.daemon.drift import DriftWatch
 from rvsense.daemon.exam import Exam
 from rvsense.daemon.hands import Hands
 from rvsense.daemon.inference import Answered, Inference
@@ -75,6 +76,7 @@ class Parts:
     hands: Hands
     tally: Tally
     score: Score
+    drift: DriftWatch
     metrics: Metrics
     notifier: Notifier
     started_at: float = field(default_factory=time.monotonic)
@@ -193,6 +195,7 @@ def build(
         hands=Hands(inference, outbox, tally, score, metrics),
         tally=tally,
         score=score,
+        drift=DriftWatch(config.serving),
         metrics=metrics,
         notifier=Notifier(),
     )

@@ -36,7 +36,7 @@ class Publisher:
         self._result_seq: dict[str, int] = {}
         self._last: dict[bytes, bytes] = {}
 
-    def answer(self, answered: Answered) -> Result:
+    def answer(self, answered: Answered, *, drift: bool) -> Result:
         """Publish an answer under its site's topic; returns the result as it went out."""
         frame, answer = answered.waiting.frame, answered.answer
         withheld = abstention(answer, self.settings)
@@ -59,6 +59,7 @@ class Publisher:
             received_ns=published_ns - waited_ns,
             published_ns=published_ns,
             result_seq=seq,
+            drift=drift,
         )
         topic, body = results.pack(result)
         self._socket.send_multipart([topic, body])

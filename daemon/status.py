@@ -38,11 +38,8 @@ def describe(parts: Parts, *, waiting: int, replay: Mapping[str, Any] | None) ->
             "examined": parts.tally.examined,
             "without_frame": sum(site.desk.expired for site in list(parts.core.sites.values())),
         },
-        "score": {
-            "scored": parts.score.scored,
-            "accuracy": parts.score.accuracy,
-            "coverage": parts.score.coverage,
-        },
+        "score": parts.score.as_map(),
+        "drift": parts.drift.as_map(),
         "model": _model(parts),
         "swaps": parts.swaps,
         "refused": dict(parts.refused),

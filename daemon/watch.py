@@ -13,6 +13,7 @@ from rvsense.daemon.http import Response, Route, json_response
 from rvsense.daemon.live import Terminal, live_line
 from rvsense.daemon.loop import Loop
 from rvsense.daemon.parts import Parts
+from rvsense.trust import Record
 
 EVERY_S = 1.0
 
@@ -105,6 +106,12 @@ class Housekeeping:
                 parts.metrics.clock_offset(name, site.pairer.offset_ns / 1e9)
         if parts.score.accuracy is not None:
             parts.metrics.scored(parts.score.accuracy, parts.score.scored)
+        model = parts.inference.model
+        if model is not None:
+            record = parts.score.versions.get(model.published.id, Record())
+            parts.metrics.model_scored(record.as_map())
+        for name, site_drift in parts.drift.as_map().items():
+            parts.metrics.drift(name, site_drift["drift"])
 
 
 def _learner_phase(parts: Parts) -> LearnerPhase:

@@ -87,7 +87,8 @@ class Familiarity:
     def beam_distances(self, power: Tensor) -> Tensor:
         """(n, rows, azimuth) power to (n,) Mahalanobis distances from the usual array."""
         whitened = (beam_numbers(power) - self.beam_mean) @ self.beam_whitening
-        return torch.linalg.vector_norm(whitened, dim=1)
+        distances: Tensor = torch.linalg.vector_norm(whitened, dim=1)
+        return distances
 
 
 def reduced(maps: Tensor, mean: Tensor, basis: Tensor) -> Tensor:

@@ -1,4 +1,4 @@
-"""The books: scores, tallies, back-off, policy."""
+"""The books: tallies, back-off, policy."""
 
 from collections import deque
 
@@ -10,50 +10,8 @@ from rvsense.answer import Answer
 from rvsense.config import Serving
 from rvsense.daemon.backoff import Backoff
 from rvsense.daemon.effects import PairFound
-from rvsense.daemon.scoring import Score
 from rvsense.daemon.tally import Tally, percentile
 from rvsense.policy import abstention
-
-
-def test_truth_before_and_after_the_answer_count_alike() -> None:
-    """A label scores its answer whichever of the two comes first, and once."""
-    score = Score()
-    score.answered(("a", 0, 1), "car", False)
-    score.told(("a", 0, 1), "car")
-    score.told(("a", 0, 2), "car")
-    score.answered(("a", 0, 2), "empty", True)
-    score.told(("a", 0, 1), "car")
-    score.answered(("a", 0, 2), "empty", True)
-    assert (score.scored, score.accuracy, score.coverage) == (2, 0.5, 0.5)
-
-
-def test_frames_of_other_sites_and_epochs_do_not_meet() -> None:
-    """A truth belongs to one site, one epoch and one stamp."""
-    score = Score()
-    score.answered(("a", 0, 1), "car", False)
-    for key in (("b", 0, 1), ("a", 1, 1), ("a", 0, 2)):
-        score.told(key, "car")
-    assert score.scored == 0
-
-
-def test_answers_without_a_classifier_do_not_count() -> None:
-    """Before the first head there is no accuracy, rather than one of zero."""
-    score = Score()
-    score.answered(("a", 0, 1), None, True)
-    score.told(("a", 0, 1), "car")
-    assert (score.scored, score.accuracy, score.coverage) == (0, None, None)
-
-
-def test_the_score_forgets() -> None:
-    """Only the last `window` answers count, and what waits for its other half is bounded."""
-    score = Score(window=10, remembered=20)
-    for i in range(200):
-        score.told(("a", 0, i), "car")
-        score.answered(("a", 0, i), "car" if i >= 190 else "empty", False)
-        score.told(("b", 0, i), "car")
-        score.answered(("c", 0, i), "car", False)
-    assert score.accuracy == 1.0
-    assert (score.scored, len(score._truths), len(score._answers)) == (200, 20, 20)
 
 
 def test_the_serving_ledger() -> None:

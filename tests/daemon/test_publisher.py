@@ -36,12 +36,14 @@ class Bench:
         self.publisher = Publisher(socket, Serving(min_confidence=0.5))
         self._make_radar, self._model, self._socket = make_radar, model, socket
 
-    def answer(self, seq: int, answer: Answer = CONFIDENT, **changes: Any) -> results.Result:
+    def answer(
+        self, seq: int, answer: Answer = CONFIDENT, *, drift: bool = False, **changes: Any
+    ) -> results.Result:
         """Publish the answer to a frame that came in a second ago."""
         model = None if answer is NO_MODEL else self._model
         received_ns = time.monotonic_ns() - 10**9
         waiting = Waiting(self._make_radar(seq, **changes), received_ns)
-        return self.publisher.answer(Answered(waiting, answer, model, 0.001))
+        return self.publisher.answer(Answered(waiting, answer, model, 0.001), drift=drift)
 
     def subscribe(self, *topics: str) -> "zmq.Socket[bytes]":
         """A subscriber of its own."""
@@ -93,9 +95,19 @@ def test_a_result_as_it_goes_out(bench: Bench) -> None:
     assert values["model"] == {"id": "step-1", "step": 1, "sha256": "ab", "published_ns": 5}
     assert values["source"] == {"frame": 3}
     assert values["radio_only"] is True
+    assert values["drift"] is False
     assert before_ns <= values["published_ns"] <= time.time_ns()
     assert values["published_ns"] - values["received_ns"] >= 10**9
     assert "repeat" not in values
+
+
+def test_the_drift_flag_goes_out(bench: Bench) -> None:
+    """With the result, and with the last value for newcomers."""
+    subscriber = bench.subscribe("classification/")
+    bench.settle(1)
+    assert bench.answer(7, drift=True).drift
+    ((_, values),) = received(subscriber, 1)
+    assert values["drift"] is True
 
 
 def test_withheld_answers_keep_their_probabilities(bench: Bench) -> None:
