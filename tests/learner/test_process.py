@@ -12,6 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 import zmq
 from PIL import Image
@@ -31,10 +32,14 @@ class Peer:
     """A learner process and the daemon's end of its link."""
 
     def __init__(
-        self, learning: Learning, state_dir: Path, socket_dir: Path, parent: int | None
+        self, learning: Learning, state_dir: Path, socket_dir: Path, parent: int | None, ranks: int
     ) -> None:
         endpoint = f"ipc://{socket_dir}/learner"
-        command = [sys.executable, "-m", "rvsense.learner", "--endpoint", endpoint]
+        command = [sys.executable]
+        if ranks > 1:
+            command += ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node"]
+            command += [str(ranks)]
+        command += ["-m", "rvsense.learner", "--endpoint", endpoint]
         command += ["--state-dir", str(state_dir)]
         command += [] if parent is None else ["--parent", str(parent)]
         command += ["--config-json", settings_json(learning, 7)]
@@ -49,6 +54,13 @@ class Peer:
         """Send one message."""
         self.socket.send_multipart(message)
 
+    @property
+    def ranks(self) -> list[psutil.Process]:
+        """The learners that torchrun has started; none when it has ended."""
+        if self.process.poll() is not None:
+            return []
+        return psutil.Process(self.process.pid).children(recursive=True)
+
     def until(self, op: str) -> dict[str, Any]:
         """Wait for the next message of that kind."""
         while self.socket.poll(PATIENCE_MS):
@@ -60,15 +72,25 @@ class Peer:
 
 @contextmanager
 def learner(
-    learning: Learning, state_dir: Path, parent: int | None = None, *, alone: bool = False
+    learning: Learning,
+    state_dir: Path,
+    parent: int | None = None,
+    *,
+    alone: bool = False,
+    ranks: int = 1,
 ) -> Iterator[Peer]:
-    """A learner that is gone afterwards, whatever happens; `alone`: one without a parent."""
+    """A learner that is gone afterwards, whatever happens.
+
+    `alone`: one without a parent; `ranks`: so many processes under torchrun.
+    """
     with tempfile.TemporaryDirectory() as socket_dir:  # short: ipc paths end at 107 bytes
-        peer = Peer(learning, state_dir, Path(socket_dir), None if alone else parent or os.getpid())
+        owner = None if alone else parent or os.getpid()
+        peer = Peer(learning, state_dir, Path(socket_dir), owner, ranks)
         try:
             yield peer
         finally:
-            peer.process.kill()
+            for process in [*peer.ranks, peer.process]:
+                process.kill()
             peer.process.communicate()
             peer.socket.close()
             peer.context.term()
@@ -221,3 +243,36 @@ def test_bad_settings_exit_78(tmp_path: Path, settings: Learning) -> None:
         assert peer.process.returncode == 78
         assert b"/nowhere/w.pth" in errors
         assert errors.count(b"\n") == 1
+
+
+def test_two_ranks_under_torchrun(
+    quick: Learning, tmp_path: Path, make_pair: Callable[[int], Pair]
+) -> None:
+    """They publish; a SIGTERM to all ends all with 0 and a checkpoint, from which both go on.
+
+    A rank that is killed ends the job, and what was learned is saved.
+    """
+    with learner(quick, tmp_path, alone=True, ranks=2) as peer:
+        peer.say(link.pack("hello", lockstep=True, daemon="test"))
+        for i in range(20):
+            peer.say(link.pack_pair(make_pair(i)))
+        model = published.open_model(Path(peer.until("model")["path"]))
+        assert model.manifest["encoder"]["name"] == "residual"
+        while peer.until("taken")["count"] < 20:
+            pass
+        for rank in peer.ranks:
+            rank.send_signal(signal.SIGTERM)
+        step = peer.until("stopped")["step"]
+        assert step > 4
+        assert peer.process.wait(30) == 0
+    with learner(quick, tmp_path, alone=True, ranks=2) as peer:
+        peer.say(link.pack("hello", lockstep=True, daemon="test"))
+        ready = peer.until("ready")
+        assert (ready["restored"], ready["step"]) == (True, step)
+        for i in range(20, 24):
+            peer.say(link.pack_pair(make_pair(i)))
+        while peer.until("taken")["count"] < 4:
+            pass
+        next(rank for rank in peer.ranks if rank.pid != ready["pid"]).kill()
+        assert peer.until("stopped")["step"] > step
+        assert peer.process.wait(60) != 0
