@@ -84,7 +84,7 @@ class Group:
         gradients = [p.grad for p in encoder.parameters() if p.grad is not None]
         flat = torch.cat([gradient.reshape(-1) for gradient in gradients])
         dist.all_reduce(flat)
-        sums = torch.split(flat, [gradient.numel() for gradient in gradients])  # type: ignore[no-untyped-call]
+        sums = torch.split(flat, [gradient.numel() for gradient in gradients])
         for gradient, part in zip(gradients, sums, strict=True):
             gradient.copy_(part.view_as(gradient))
         if self._shuffle:

@@ -29,7 +29,7 @@ class _SumOverRanks(torch.autograd.Function):
 
 
 def _sum_over_ranks(values: Tensor) -> Tensor:
-    total: Tensor = _SumOverRanks.apply(values)  # type: ignore[no-untyped-call]
+    total: Tensor = _SumOverRanks.apply(values)
     return total
 
 

@@ -138,7 +138,9 @@ def back_and_again(trainer: Trainer) -> dict[str, Any]:
 def break_gradients(trainer: Trainer) -> None:
     """Make this rank's part of a gradient NaN."""
     parameter = next(trainer.encoder.parameters())
-    parameter.register_hook(lambda gradient: gradient * float("nan"))
+    parameter.register_hook(  # type: ignore[no-untyped-call]
+        lambda gradient: gradient * float("nan")
+    )
 
 
 Scene = tuple[Learning, Callable[[], RadarEncoder], Callable[[Trainer], dict[str, Any]]]

@@ -16,7 +16,7 @@ from torch import nn
 from rvsense.config import Learning
 from rvsense.encoders import EncoderSpec, build_encoder
 from rvsense.errors import ConfigError
-from rvsense.learner.group import check, joined
+from rvsense.learner.group import Group, check, joined
 from rvsense.learner.syncnorm import SynchronousBatchNorm2d, synchronise
 from rvsense.learner.world import Alone
 
@@ -128,6 +128,28 @@ def test_without_torchrun_a_process_is_alone(settings: Learning) -> None:
         with joined(settings, torch.device("cpu"), env) as world:
             assert isinstance(world, Alone)
     assert not torch.distributed.is_initialized()
+
+
+def test_the_shuffle_is_a_permutation_that_is_undone(tmp_path: Path) -> None:
+    """Rows are dealt in a new order at every step, and come back in their own, to the bit."""
+    torch.distributed.init_process_group(
+        "gloo", init_method=f"file://{tmp_path}/meeting", rank=0, world_size=1
+    )
+    try:
+        group = Group(60.0, shuffle=True)
+        x = torch.arange(12.0)[:, None]
+        deals = []
+        for seed in (1, 2, 1):
+            group.begin_step(seed)
+            deals.append(group.deal(len(x)))
+            group.begin_step(seed)
+            assert torch.equal(group.encode(nn.Identity(), x), x)
+        assert all(deal.sort().values.tolist() == list(range(12)) for deal in deals)
+        assert torch.equal(deals[0], deals[2])
+        assert not torch.equal(deals[0], deals[1])
+        assert deals[0].tolist() != list(range(12))
+    finally:
+        torch.distributed.destroy_process_group()
 
 
 @pytest.mark.parametrize("name", ["batch", "min_pool_pairs"])

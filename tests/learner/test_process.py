@@ -59,7 +59,8 @@ class Peer:
         """The learners that torchrun has started; none when it has ended."""
         if self.process.poll() is not None:
             return []
-        return psutil.Process(self.process.pid).children(recursive=True)
+        found: list[psutil.Process] = psutil.Process(self.process.pid).children(recursive=True)
+        return found
 
     def until(self, op: str) -> dict[str, Any]:
         """Wait for the next message of that kind."""
