@@ -35,8 +35,13 @@ def bind(
     socket = context.socket(kind)
     socket.setsockopt(zmq.MAXMSGSIZE, max_message_bytes)
     socket.setsockopt(zmq.HANDSHAKE_IVL, 5000)
-    socket.setsockopt(zmq.HEARTBEAT_IVL, 5000)
-    socket.setsockopt(zmq.HEARTBEAT_TIMEOUT, 15000)
+    if kind == zmq.PULL:
+        # No heartbeats: while it paces a sender by not reading, as lock-step does, it would not
+        # read the answers either, cut the sender off and lose what is on its way.
+        socket.setsockopt(zmq.TCP_KEEPALIVE, 1)
+    else:
+        socket.setsockopt(zmq.HEARTBEAT_IVL, 5000)
+        socket.setsockopt(zmq.HEARTBEAT_TIMEOUT, 15000)
     socket.set_hwm(high_water_messages)
     if kind == zmq.XPUB:
         # Every subscriber is told, so that each can be sent the last value.

@@ -45,3 +45,13 @@ def test_a_larger_message_is_not_let_in(context: "zmq.Context[zmq.Socket[bytes]]
     came = [send(count) for count in (10_000, 10_001, 10_000)]
     pull.close()
     assert came == [True, False, True]
+
+
+def test_a_receiver_that_pauses_loses_nothing(
+    context: "zmq.Context[zmq.Socket[bytes]]",
+) -> None:
+    """Heartbeats on the intake would cut off senders that lock-step makes wait."""
+    pull, _ = bind(context, zmq.PULL, "tcp://127.0.0.1:0", "--intake", max_message_bytes=10_000)
+    router, _ = bind(context, zmq.ROUTER, "tcp://127.0.0.1:0", "--requests", max_message_bytes=9)
+    assert pull.getsockopt(zmq.HEARTBEAT_IVL) == 0
+    assert router.getsockopt(zmq.HEARTBEAT_IVL) > 0
