@@ -55,3 +55,5 @@ def test_a_receiver_that_pauses_loses_nothing(
     router, _ = bind(context, zmq.ROUTER, "tcp://127.0.0.1:0", "--requests", max_message_bytes=9)
     assert pull.getsockopt(zmq.HEARTBEAT_IVL) == 0
     assert router.getsockopt(zmq.HEARTBEAT_IVL) > 0
+    pull.close()
+    router.close()
