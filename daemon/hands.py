@@ -1,6 +1,6 @@
 """Carries out what the core decided, and counts it. I/O thread only."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 from rvsense import link
 from rvsense.daemon.effects import (
@@ -26,6 +26,7 @@ class Hands:
 
     Args:
         outbox: None when nothing is learned.
+        keep_exam: called when the exam has changed; must not block.
     """
 
     def __init__(
@@ -35,7 +36,10 @@ class Hands:
         tally: Tally,
         score: Score,
         metrics: Metrics,
+        *,
+        keep_exam: Callable[[], None],
     ) -> None:
+        self._keep_exam = keep_exam
         self._inference, self._outbox = inference, outbox
         self._tally, self._score, self._metrics = tally, score, metrics
 
@@ -71,5 +75,6 @@ class Hands:
             case Examine():
                 self._tally.examined += 1
                 self._metrics.label_used("examined")
+                self._keep_exam()
             case Truth(site, epoch, stamp_ns, label):
                 self._score.told((site, epoch, stamp_ns), label)

@@ -19,6 +19,7 @@ from rvsense.config import Config
 from rvsense.daemon.core import Core
 from rvsense.daemon.drift import DriftWatch
 from rvsense.daemon.exam import Exam
+from rvsense.daemon.exam_store import ExamStore
 from rvsense.daemon.hands import Hands
 from rvsense.daemon.inference import Answered, Inference
 from rvsense.daemon.learner_process import LearnerProcess
@@ -71,6 +72,7 @@ class Parts:
     core: Core
     inference: Inference
     keeper: ModelKeeper
+    exam_store: ExamStore
     learner: LearnerProcess | None
     publisher: Publisher
     hands: Hands
@@ -89,6 +91,7 @@ class Parts:
             self.announce(self.keeper.serving)
         self.inference.start()
         self.keeper.start()
+        self.exam_store.start()
         if self.learner is not None:
             self.learner.start()
 
@@ -106,6 +109,7 @@ class Parts:
         if self.learner is not None:
             self.learner.close()
         self.keeper.stop()
+        self.exam_store.stop()
         self.inference.stop()
         for socket in (self.intake, self.results, self.requests):
             # What has been published still goes out; a stuck subscriber holds us half a second.
@@ -152,6 +156,8 @@ def build(
         bell.ring()
 
     exam = Exam(config.serving.exam_share, config.serving.exam_labels)
+    exam_store = ExamStore(state_dir / "exam")
+    exam.restore(exam_store.load())
     keeper = ModelKeeper(state_dir, config.serving, device, exam.items, conclude)
     inference = Inference(config.serving, deliver, keeper.restore())
     core = Core(config.intake, config.pairing, exam)
@@ -190,9 +196,17 @@ def build(
         core=core,
         inference=inference,
         keeper=keeper,
+        exam_store=exam_store,
         learner=learner,
         publisher=Publisher(results, config.serving),
-        hands=Hands(inference, outbox, tally, score, metrics),
+        hands=Hands(
+            inference,
+            outbox,
+            tally,
+            score,
+            metrics,
+            keep_exam=lambda: exam_store.keep(exam.kept()),
+        ),
         tally=tally,
         score=score,
         drift=DriftWatch(config.serving),

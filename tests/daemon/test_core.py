@@ -129,7 +129,7 @@ def test_a_share_of_the_labels_is_kept_for_the_exam(make_radar: MakeRadar) -> No
         core.handle(make_radar(seq), 0)
         (effect,) = (e for e in core.handle(label(seq, CAR), 0) if isinstance(e, Teach | Examine))
         assert isinstance(effect, Teach) or seq >= LEARN_FIRST
-    assert len(core.exam.items()) == (30 - LEARN_FIRST) // 2
+    assert len(core.exam.items()) == 15
 
 
 def test_one_site_too_many_is_refused(make_radar: MakeRadar) -> None:

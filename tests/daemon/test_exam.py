@@ -23,8 +23,34 @@ def test_the_learner_gets_the_first_labels_of_each_class() -> None:
 def test_the_share_is_kept(share: float) -> None:
     """Of many labels, the exam takes its share and no more."""
     exam = Exam(share=share, most=10)
-    taken = sum(exam.wants("car") for _ in range(1000 + LEARN_FIRST))
+    taken = sum(exam.wants("car") for _ in range(1000))
     assert taken == pytest.approx(1000 * share, abs=1)
+
+
+def test_the_third_label_of_each_class_is_examined() -> None:
+    """Few labels, and yet each class has one in the exam, whatever came of the others."""
+    exam = Exam(share=0.2, most=10)
+    for label in ("car", "empty"):
+        assert [exam.wants(label) for _ in range(12)] == [n in (2, 9) for n in range(12)]
+
+
+def test_a_flood_of_one_class_leaves_the_others_their_places() -> None:
+    """The oldest of the most numerous class goes first."""
+    exam = Exam(share=0.5, most=4)
+    exam.add(EMPTY, "cyclist")
+    for _ in range(20):
+        exam.add(EMPTY, "empty")
+    exam.add(EMPTY, "car")
+    assert [label for _, label in exam.items()] == ["cyclist", "empty", "empty", "car"]
+
+
+def test_a_restored_exam_goes_on_counting() -> None:
+    """Numbers are never given twice; where there is less room now, the newest stay."""
+    exam = Exam(share=0.5, most=2)
+    exam.restore({3: (EMPTY, "car"), 1: (EMPTY, "empty"), 2: (EMPTY, "cyclist")})
+    assert list(exam.kept()) == [2, 3]
+    exam.add(EMPTY, "car")
+    assert list(exam.kept()) == [2, 4]
 
 
 def test_an_exam_of_no_size_takes_nothing() -> None:
@@ -43,6 +69,7 @@ def test_the_newest_stay_and_a_list_in_hand_does_not_change() -> None:
     for label in labels:
         exam.add(EMPTY, label)
     assert [label for _, label in exam.items()] == labels[1:]
+    assert list(exam.kept()) == [1, 2, 3]
     assert before == []
 
 
@@ -60,6 +87,8 @@ def answers(right: int, of: int) -> list[bool]:
         (answers(75, 100), answers(80, 100), False),  # within the margin
         (answers(50, 100), answers(80, 100), True),
         (answers(0, 1), answers(1, 1), False),  # one frame proves nothing
+        (answers(0, 2), answers(2, 2), False),  # nor do two
+        (answers(1, 4), answers(4, 4), True),
         (answers(0, 20), answers(20, 20), True),
         (answers(30, 100)[::-1], answers(70, 100), True),
     ],

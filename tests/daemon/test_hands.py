@@ -10,15 +10,16 @@ from unittest.mock import Mock
 
 import pytest
 
+from rvsense.answer import Answer
 from rvsense.config import Config, Endpoints, Serving
-from rvsense.daemon.effects import Classify, Effect, Refused, Teach, Truth
+from rvsense.daemon.effects import Classify, Effect, Examine, Refused, Teach, Truth
 from rvsense.daemon.hands import Hands
 from rvsense.daemon.inference import Inference
 from rvsense.daemon.learner_events import LearnerEvents
 from rvsense.daemon.models import Outcome
 from rvsense.daemon.outbox import Outbox
 from rvsense.daemon.reload import Reloader
-from rvsense.daemon.scoring import Score
+from rvsense.daemon.scoring import Given, Score
 from rvsense.daemon.tally import Tally
 from rvsense.errors import ConfigError
 from rvsense.link import Label, LinkError
@@ -28,7 +29,7 @@ def test_the_serving_ledger_balances_through_overload(make_radar: Any) -> None:
     """Frames that are pushed out or refused are counted at the instant it happens."""
     inference = Inference(Serving(max_waiting_frames=2), lambda _: None, None)
     tally = Tally()
-    hands = Hands(inference, None, tally, Score(), Mock())
+    hands = Hands(inference, None, tally, Score(), Mock(), keep_exam=Mock())
     for seq in range(5):
         tally.received["radar"] += 1
         hands.carry_out([Classify(make_radar(seq), 0)])
@@ -48,12 +49,21 @@ def test_without_a_learner_nothing_is_put_aside(make_radar: Any) -> None:
     ]
     for outbox in (None, Outbox(most=4)):
         tally, score = Tally(), Score()
-        score.answered(("east", 0, 0), "car", False)
-        Hands(Mock(), outbox, tally, score, Mock()).carry_out(effects)
+        given = Given(Answer("car", {"car": 0.9}, 0.5, None), "m", False)
+        score.answered(("east", 0, 0), given)
+        Hands(Mock(), outbox, tally, score, Mock(), keep_exam=Mock()).carry_out(effects)
         assert score.scored == 1
         assert tally.taught == (outbox is not None)
         if outbox is not None:
             assert outbox.next() is not None
+
+
+def test_a_frame_for_the_exam_is_counted_and_saved(make_radar: Any) -> None:
+    """The store is told at once; the learner never hears of it."""
+    tally, keep_exam, outbox = Tally(), Mock(), Outbox(most=4)
+    hands = Hands(Mock(), outbox, tally, Score(), Mock(), keep_exam=keep_exam)
+    hands.carry_out([Examine(Label("east", 0, 0, "car", make_radar(0).heatmap))])
+    assert (tally.examined, keep_exam.call_count, outbox.empty) == (1, 1, True)
 
 
 class FakeLearner:

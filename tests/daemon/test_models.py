@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 
 from rvsense import current
 from rvsense.config import Serving
-from rvsense.daemon.exam import Item
+from rvsense.daemon.exam import Exam, Item
+from rvsense.daemon.exam_store import ExamStore
 from rvsense.daemon.models import ModelKeeper, Outcome
 from rvsense.frames import CLASSES
 from rvsense.published import PublishedModel
@@ -181,3 +182,29 @@ def test_a_note_that_cannot_be_written_costs_no_swap(office: Office, make_model:
     (office.state_dir / current.NOTE).mkdir()
     (office.state_dir / current.NOTE / "in the way").write_text("")
     assert office.offer(make_model(office.state_dir / "models").path).model is not None
+
+
+def test_an_exam_that_survived_a_restart_still_refuses_the_worse(
+    tmp_path: Path, make_model: MakeModel, make_heatmap: Any
+) -> None:
+    """Frames written by one life are what the next one's keeper judges by."""
+    before = ExamStore(tmp_path / "exam")
+    before.start()
+    before.keep({n: (make_heatmap(n), "car") for n in range(5)})
+    before.stop()
+    models = tmp_path / "models"
+    good = make_model(models, 1, favours=CAR)
+    current.note_serving(tmp_path, good.path)
+
+    exam = Exam(share=0.2, most=128)
+    exam.restore(ExamStore(tmp_path / "exam").load())
+    office = Office(tmp_path)
+    office.exam = exam.items()
+    office.keeper.restore()
+    office.keeper.start()
+    worse = office.offer(make_model(models, 2, favours=EMPTY).path)
+    office.keeper.stop()
+    assert (worse.model, worse.reason) == (None, "worse")
+    assert "0 of 5" in worse.detail
+    assert office.keeper.serving is not None
+    assert office.keeper.serving.published.id == good.id

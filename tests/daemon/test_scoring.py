@@ -69,7 +69,8 @@ def test_the_score_forgets() -> None:
 def test_log_loss_and_calibration_error_of_the_window() -> None:
     """Four answers of .9, of which three are right."""
     score = Score()
-    for i, label in enumerate(("car", "car", "car", "empty")):
+    labels: list[SceneClass] = ["car", "car", "car", "empty"]
+    for i, label in enumerate(labels):
         score.answered(("a", 0, i), given(label))
         score.told(("a", 0, i), "car")
     values = score.as_map()
@@ -82,8 +83,7 @@ def test_coverage_curves_leave_out_the_unfamiliar_and_the_unsure() -> None:
     """Of ten answers the two wrong ones are unfamiliar; of the same ten they are sure."""
     score = Score()
     for i in range(10):
-        wrong = i < 2
-        answer = given("empty" if wrong else "car", 0.9 if wrong else 0.6, 2.0 if wrong else 0.5)
+        answer = given("empty", 0.9, 2.0) if i < 2 else given("car", 0.6, 0.5)
         score.answered(("a", 0, i), answer)
         score.told(("a", 0, i), "car")
     values = score.as_map()
