@@ -24,6 +24,7 @@ import random
 import tempfile
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -166,7 +167,7 @@ def measure(model: ServableModel, known: list[Sequence], elsewhere: list[Sequenc
     some = known[:STRANGE_FRAMES]
     strange = {"white_noise": Answers(model, some, noise(np.random.default_rng(0)))}
     for name, order in ORDERS.items():
-        strange[name] = Answers(model, some, lambda heatmap, order=order: exchanged(heatmap, order))
+        strange[name] = Answers(model, some, partial(exchanged, order=order))
     strange["another_site"] = other
     return {
         "held_out": held.record.as_map() | {"ece_floor": ece_floor(held.confidences)},

@@ -67,7 +67,7 @@ def _principal(centred: Tensor) -> Tensor:
 
 
 def _whitening(numbers: Tensor) -> tuple[Tensor, Tensor]:
-    """Mean of (n, 21) numbers, and the (21, 21) matrix that gives them unit covariance."""
+    """Mean of (n, 63) numbers, and the (63, 63) matrix that gives them unit covariance."""
     x = numbers.double()
     covariance = torch.cov(x.T, correction=0)
     ridge = covariance.diagonal().mean().clamp_min(LEAST_SPREAD)

@@ -23,7 +23,9 @@ from torch.nn import functional as F
 
 LAGS = 7
 """Eight virtual antennas in a row have seven distances between them."""
-BEAM_NUMBERS = 3 * LAGS
+RANGES = 3
+"""Near, middle and far are looked at apart: leakage, targets and noise reign in one each."""
+BEAM_NUMBERS = 3 * RANGES * LAGS
 DOUBT_WEIGHT = 2.5
 """Above 2, leaving out the least familiar tenth of known sites' frames raised the accuracy at
 every share of labels; above 3, exchanged antennas were found less often (bench/trust.py)."""
@@ -47,7 +49,7 @@ class Familiarity:
     """What is known, as tensors that travel in a published model.
 
     Shapes: `map_mean` (D,) and `map_basis` (D, P) reduce a flattened feature map, `reference`
-    (R, P) holds unit vectors of known frames; `beam_mean` (21,) and `beam_whitening` (21, 21).
+    (R, P) holds unit vectors of known frames; `beam_mean` (63,) and `beam_whitening` (63, 63).
     `scale` is the 99th percentile of the sum over known frames that are not in the reference.
     """
 
@@ -97,14 +99,16 @@ def reduced(maps: Tensor, mean: Tensor, basis: Tensor) -> Tensor:
 
 
 def beam_numbers(power: Tensor) -> Tensor:
-    """(n, rows, azimuth) power to (n, 21): for each lag, logarithms of three figures over rows.
+    """(n, rows, azimuth) power to (n, 63): logarithms of figures by third of the range and lag.
 
-    The mean coherence of two antennas so far apart, the same weighted by the rows' power, and
-    how much it varies between rows.
+    They are the mean coherence of two antennas so far apart, the same weighted by the rows'
+    power, and how much it varies between rows.
     """
     lags = torch.fft.rfft(power, dim=2)[:, :, : LAGS + 1].abs()  # (n, rows, 8)
-    weight = lags[:, :, :1]
-    coherence = lags[:, :, 1:] / weight.clamp_min(1e-12)  # (n, rows, 7), from 0 to 1
-    weighted = (coherence * weight).sum(dim=1) / weight.sum(dim=1).clamp_min(1e-12)
-    parts = [coherence.mean(dim=1), weighted, coherence.std(dim=1, correction=0)]
-    return (torch.cat(parts, dim=1) + _EPSILON).log()
+    numbers = []
+    for rows in torch.tensor_split(lags, RANGES, dim=1):
+        weight = rows[:, :, :1]
+        coherence = rows[:, :, 1:] / weight.clamp_min(1e-12)  # (n, rows / 3, 7), from 0 to 1
+        weighted = (coherence * weight).sum(dim=1) / weight.sum(dim=1).clamp_min(1e-12)
+        numbers += [coherence.mean(dim=1), weighted, coherence.std(dim=1, correction=0)]
+    return (torch.cat(numbers, dim=1) + _EPSILON).log()
