@@ -60,6 +60,18 @@ def test_lockstep_runs_repeat_to_the_bit(
     assert status["pairing"]["pair_log_sha256"] == seen[0][0]
 
 
+def test_nobody_labels_anything(cruw: Path, start: Callable[..., Any]) -> None:
+    """With the detector as label source no annotation is learned from; all are compared with."""
+    replay = ["--replay", cruw, "--speed", "max", "--labels", "1.0", "--exit-at-end"]
+    status = start(*replay, "--label-source", "detector").finish()
+    assert_whole(status)
+    figures = status["learner"]["figures"]
+    assert status["labels"]["taught"] == status["labels"]["examined"] == figures["labels"] == 0
+    assert figures["pseudo_labels"] > 0
+    assert figures["looks"] >= figures["pseudo_labels"]
+    assert status["intake"]["received"]["label"] > 0
+
+
 def test_each_radar_frame_gets_one_result_in_capture_order(
     cruw: Path, start: Callable[..., Any]
 ) -> None:
