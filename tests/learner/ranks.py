@@ -7,6 +7,7 @@ FOLDER/<size>-<rank>.json. Without the environment it is the one process to comp
 import json
 import os
 import sys
+import time
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
@@ -135,6 +136,15 @@ def back_and_again(trainer: Trainer) -> dict[str, Any]:
     return {"first": first, "again": [trainer.train().loss for _ in range(5)]}
 
 
+def a_quiet_while(trainer: Trainer) -> dict[str, Any]:
+    """A step after more silence than a follower would bear, but for the signs of life."""
+    until = time.monotonic() + 1.4 * trainer.learning.group_timeout_s
+    while time.monotonic() < until:
+        trainer.world.keep_alive()
+        time.sleep(0.1)
+    return {"losses": [trainer.train().loss]}
+
+
 def break_gradients(trainer: Trainer) -> None:
     """Make this rank's part of a gradient NaN."""
     parameter = next(trainer.encoder.parameters())
@@ -152,13 +162,14 @@ SCENES: dict[str, Scene] = {
     "norm_shuffled": (SHUFFLED, residual, twenty_steps),
     "restore": (SHUFFLED, lambda: small_vgg(0.5), back_and_again),
     "broken": (LEARNING, residual, a_broken_rank),
+    "quiet": (replace(LEARNING, group_timeout_s=5.0), small_vgg, a_quiet_while),
 }
 
 
 def play(name: str, scene: Scene, rank: int, size: int) -> dict[str, Any]:
     """One scene on this rank; what rank 0 saw of it, and the digest of what this rank holds."""
     learning, encoder, lead = scene
-    world = ALONE if size == 1 else Group(60.0, shuffle=learning.shuffle_bn)
+    world = ALONE if size == 1 else Group(learning.group_timeout_s, shuffle=learning.shuffle_bn)
     trainer = trainer_of(learning, encoder(), world)
     if name == "broken" and rank == size - 1:
         break_gradients(trainer)

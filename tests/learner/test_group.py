@@ -71,7 +71,7 @@ def test_two_ranks_lose_what_one_process_loses(
 
 
 @pytest.mark.parametrize(
-    "scene", ["vgg", "vgg_shuffled", "norm", "norm_shuffled", "restore", "broken"]
+    "scene", ["vgg", "vgg_shuffled", "norm", "norm_shuffled", "restore", "broken", "quiet"]
 )
 def test_all_ranks_hold_the_same(played: tuple[Scenes, Scenes, Scenes], scene: str) -> None:
     """Weights, statistics, average, momentum and queue, to the bit."""
@@ -96,6 +96,12 @@ def test_a_restored_group_repeats_every_bit(played: tuple[Scenes, Scenes, Scenes
     """L4 for several ranks, dropout and shuffle included: followers are put back too."""
     _, leader, _ = played
     assert leader["restore"]["again"] == leader["restore"]["first"]
+
+
+def test_silence_is_no_death(played: tuple[Scenes, Scenes, Scenes]) -> None:
+    """A follower outlives a pause longer than its time limit when rank 0 keeps it alive."""
+    one, leader, _ = played
+    assert leader["quiet"]["losses"] == pytest.approx(one["quiet"]["losses"], abs=WITHIN)
 
 
 def test_one_broken_rank_lets_no_rank_step(played: tuple[Scenes, Scenes, Scenes]) -> None:
