@@ -17,15 +17,18 @@ from rvsense.head import HeadFit
 from rvsense.learner import diagnostics
 from rvsense.learner.familiarfit import fit_familiarity
 from rvsense.learner.headfit import fit_head
+from rvsense.learner.labels import GROUP_NS
 from rvsense.learner.queue import near_in_time
 from rvsense.learner.trainer import Trainer
 
 REFERENCE_PAIRS = 512
 """Pool pairs that stand for the familiar: 0.1 MB in a model."""
 MIN_REFERENCE_PAIRS = 32
+LEFT_OUT_SHARE = 4
+"""One stretch of the pool in so many is no reference: its frames measure how far is usual."""
 DUPLICATE_PAIRS = 64
 MIN_SCALE_PAIRS = 20
-"""Fewer held-out pairs say nothing about their farthest hundredth."""
+"""Fewer frames say nothing about their farthest hundredth."""
 
 
 def publish(
@@ -96,16 +99,25 @@ def _note(head: HeadFit | None, labels: int) -> str:
 
 
 def _familiarity(trainer: Trainer, head: HeadFit | None) -> Familiarity | None:
-    """Of pool frames, measured on held-out ones; None while there are too few of either."""
-    if trainer.ring.fill < MIN_SCALE_PAIRS or trainer.pool.fill < MIN_REFERENCE_PAIRS:
+    """Of pool frames, measured on held-out ones and on stretches of the pool that are left out.
+
+    None while there are too few of either. The ring alone is small and of few scenes: with 25
+    frames of it, a quarter of new frames lay above 1 that should have been a hundredth.
+    """
+    pool = trainer.pool
+    stretches = pool.take("stamp") // GROUP_NS + pool.take("place")
+    left_out = (stretches % LEFT_OUT_SHARE == 0).nonzero()[:, 0]
+    known = (stretches % LEFT_OUT_SHARE != 0).nonzero()[:, 0]
+    known = known[_evenly(len(known), REFERENCE_PAIRS)]
+    left_out = left_out[_evenly(len(left_out), REFERENCE_PAIRS // LEFT_OUT_SHARE)]
+    unseen = torch.cat([trainer.ring.take("input"), pool.take("input", left_out)])
+    if len(unseen) < MIN_SCALE_PAIRS or len(known) < MIN_REFERENCE_PAIRS:
         return None
-    slots = _evenly(trainer.pool.fill, REFERENCE_PAIRS)
-    unseen = trainer.ring.take("input")
     confidence = None
     if head is not None:
         confidence = head.probabilities(trainer.features(unseen)).amax(dim=1)
-    known = _seen_by(trainer, trainer.pool.take("input", slots))
-    return fit_familiarity(known, _seen_by(trainer, unseen), confidence)
+    seen = _seen_by(trainer, pool.take("input", known))
+    return fit_familiarity(seen, _seen_by(trainer, unseen), confidence)
 
 
 @torch.inference_mode()
