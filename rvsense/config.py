@@ -102,9 +102,9 @@ class Serving:
         0.4, "Below this probability the answer is withheld (low_confidence).", low=0.0, high=1.0
     )
     max_ood_score: float = setting(
-        1.5,
-        "Above this the frame is called out_of_distribution; 1 = the 99th percentile of the "
-        "distances seen in training.",
+        1.25,
+        "Above this the frame is called out_of_distribution; 1 = the farthest hundredth of known "
+        "frames. 1.25 withheld 2 % of new frames and 84 % of another site's (bench/trust.py).",
         low=0.0,
     )
     swap_margin: float = setting(
@@ -118,7 +118,7 @@ class Serving:
         0.2, "Share of the labels kept for that check and never learned.", low=0.0, high=0.9
     )
     drift_block_frames: int = setting(
-        90, "Frames of a site whose means are one value for drift detection.", low=1
+        30, "Frames of a site whose means are one value for drift detection.", low=1
     )
     drift_delta: float = setting(
         0.002,
@@ -178,15 +178,17 @@ class Learning:
     standardise_keys: bool = setting(
         False, "Standardise teacher keys by running statistics, frozen after a warm-up."
     )
-    centre_keys: bool = setting(
-        False,
-        "Subtract from teacher keys the mean of their site: its background is no news (renewed "
-        "whenever the site's pairs have doubled).",
+    background: str = setting(
+        "",
+        "What all pictures of a site share, in teacher keys: kept, or removed = less their mean; "
+        "empty = the preset's own.",
+        choices=("", "kept", "removed"),
     )
     negatives: str = setting(
-        "all",
-        "Keys that a query is contrasted with: all, or site = only those of its own site.",
-        choices=("all", "site"),
+        "",
+        "Keys that a query is contrasted with: all, or site = those of its own site, since "
+        "telling sites apart teaches nothing; empty = the preset's own.",
+        choices=("", "all", "site"),
     )
     short_keys: int = setting(
         0,
