@@ -84,7 +84,8 @@ def run(
     os.nice(learning.niceness)
     torch.use_deterministic_algorithms(True, warn_only=learning.device != "cpu")
     device = pick_device(learning.device, "learning.device")
-    with joined(learning, device, os.environ) as world:
+    # A daemon's own learner is alone, whatever environment the daemon was started in.
+    with joined(learning, device, {} if parent else os.environ) as world:
         trainer = build_trainer(learning, seed, world)
         if isinstance(world, Group) and world.rank > 0:
             # torchrun signals all ranks: this one goes when rank 0 has saved and says so.
