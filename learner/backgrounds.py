@@ -49,7 +49,7 @@ class Backgrounds:
             return keys
         keys = keys.clone()
         sites = sites_of(places)
-        for site in sites.unique().tolist():
+        for site in torch.unique(sites).tolist():
             if site in self._means:
                 keys[sites == site] -= self._means[site].to(keys)
         return keys

@@ -1,19 +1,26 @@
 """From slots of a table of pairs to the batch of a training step."""
 
 from collections.abc import Callable
+from typing import Protocol
 
 import torch
 from torch import Tensor
 
 from rvsense.learner.augment import Augmentation, augment
 from rvsense.learner.objective import Objective
-from rvsense.learner.rows import Rows
 from rvsense.learner.step import Batch
 from rvsense.learner.temporal import swap_for_neighbours
 
 
+class Pairs(Protocol):
+    """A table of pairs with the columns input, key, stamp and place; `Rows` is one."""
+
+    def take(self, name: str, slots: Tensor | None = None) -> Tensor:
+        """The given rows of a column, or all of them."""
+
+
 def draw(
-    pairs: Rows,
+    pairs: Pairs,
     slots: Tensor,
     *,
     unit: Callable[[Tensor, Tensor], Tensor],
@@ -25,7 +32,7 @@ def draw(
 
     `unit` makes raw keys of given places the unit keys of Eq. (1).
 
-    `pairs` has the columns input, key, stamp and place. All draws come from the generator, and
+    All draws come from the generator, and
     a setting that is off draws nothing. `how` None leaves the inputs as they are.
 
     Raises:

@@ -45,7 +45,7 @@ def build_trainer(learning: Learning, seed: int, world: World = ALONE) -> Traine
     teacher = preset.teacher(learning.teacher_weights, device)
     encoder = presets.initial_encoder(
         preset,
-        teacher,
+        teacher.key_dim,
         seed=seed,
         weights=learning.teacher_weights,
         short_keys=learning.short_keys,

@@ -27,11 +27,14 @@ class Preset:
     decay: schedule.Shape
     augments: bool
     """The paper describes no augmentation of the heatmaps."""
+    background: str
+    negatives: str
+    """What the settings of these names mean where they are empty."""
 
 
 PRESETS = {
-    "edge": Preset("edge", ("magnitude", "motion"), "residual", edge_teacher, "sqrt", True),
-    "paper": Preset("paper", ("magnitude",), VGG, paper_teacher, "cosine", False),
+    "edge": Preset("edge", ("magnitude", "motion"), "residual", edge_teacher, "sqrt", True, "removed", "site"),
+    "paper": Preset("paper", ("magnitude",), VGG, paper_teacher, "cosine", False, "kept", "all"),
 }
 
 
@@ -53,6 +56,15 @@ def preset_of(learning: Learning, name: PresetName) -> Preset:
     return replace(preset, channels=channels)
 
 
+def settled(learning: Learning, preset: Preset) -> Learning:
+    """The settings with the preset's own where they leave the choice to it."""
+    return replace(
+        learning,
+        background=learning.background or preset.background,
+        negatives=learning.negatives or preset.negatives,
+    )
+
+
 def augmentation_of(learning: Learning, preset: Preset) -> Augmentation | None:
     """How inputs are changed in training; None where they are not.
 
@@ -71,9 +83,11 @@ def augmentation_of(learning: Learning, preset: Preset) -> Augmentation | None:
 
 
 def initial_encoder(
-    preset: Preset, teacher: Teacher, *, seed: int, weights: str, short_keys: int = 0
+    preset: Preset, key_dim: int, *, seed: int, weights: str, short_keys: int = 0
 ) -> RadarEncoder:
     """The radar encoder before the first step: drawn (edge), or ImageNet's VGG-16 (paper).
+
+    `key_dim` is the teacher's.
 
     Raises:
         ConfigError: when the weights it starts from are missing or do not fit, or its queries
@@ -84,12 +98,12 @@ def initial_encoder(
             f"learning.short_keys = {short_keys}: the queries of preset {preset.name} are its "
             "4096 features, as in the paper; use preset edge, or short_keys = 0"
         )
-    if short_keys > teacher.key_dim:
+    if short_keys > key_dim:
         raise ConfigError(
-            f"learning.short_keys = {short_keys}: the keys of teacher {teacher.name} have "
-            f"{teacher.key_dim} dimensions; allowed: up to that"
+            f"learning.short_keys = {short_keys}: the teacher's keys have {key_dim} dimensions; "
+            "allowed: up to that"
         )
-    spec = EncoderSpec(preset.encoder, preset.channels, short_keys or teacher.key_dim)
+    spec = EncoderSpec(preset.encoder, preset.channels, short_keys or key_dim)
     encoder = build_encoder(spec, seed=seed)
     if preset.encoder != VGG or weights == RANDOM:
         return encoder

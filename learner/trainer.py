@@ -26,7 +26,7 @@ from rvsense.learner.labels import LabelStore, apart_from, stretch_of
 from rvsense.learner.objective import objective_of
 from rvsense.learner.place import place_of, site_of
 from rvsense.learner.pool import Policy, make_policy, ring_slot
-from rvsense.learner.presets import Preset, augmentation_of
+from rvsense.learner.presets import Preset, augmentation_of, settled
 from rvsense.learner.queue import KeyQueue
 from rvsense.learner.rows import Column, Rows
 from rvsense.learner.step import Batch, Outcome, train_step
@@ -70,6 +70,7 @@ class Trainer:
         collation: Collation | None = None,
         world: World = ALONE,
     ) -> None:
+        learning = settled(learning, preset)
         self.learning, self.preset, self.teacher, self.device = learning, preset, teacher, device
         self.objective = objective_of(learning)
         self.augmentation = augmentation_of(learning, preset)
@@ -109,7 +110,7 @@ class Trainer:
             short=learning.short_keys,
             whiten=learning.whiten_keys,
         )
-        self.backgrounds = Backgrounds(key_dim, centre=learning.centre_keys)
+        self.backgrounds = Backgrounds(key_dim, centre=learning.background == "removed")
         self.labels = LabelStore(learning.max_labels, channels)
         guessing = learning.label_source == "detector"
         self.pseudo = LabelStore(learning.max_labels if guessing else 0, channels)

@@ -20,6 +20,8 @@ from rvsense.replay.stamps import Problem
 
 Split = Literal["train", "test"]
 
+SIMULATED = "simulated.json"
+
 _DATE = re.compile(r"\d{4}_\d{2}_\d{2}(?=_|$)")
 
 
@@ -131,3 +133,8 @@ class Dataset:
 
     path: Path
     sequences: AnySequence[Sequence]
+
+    @property
+    def simulated(self) -> bool:
+        """Whether `rvsense simulate` wrote it: it leaves a note of its settings."""
+        return (self.path / SIMULATED).exists()

@@ -37,7 +37,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"rvsense {__version__}")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    for add in (_daemon, _replay, _learner, _simulate, _classify, _pair, _echo, _hz):
+    for add in (_daemon, _replay, _learner, _simulate, _evaluate, _classify, _pair, _echo, _hz):
         add(commands)
     return parser
 
@@ -174,6 +174,46 @@ def _run_simulate(options: argparse.Namespace) -> int:
         file=sys.stderr,
     )
     return 0
+
+
+def _evaluate(commands: Any) -> None:
+    parser = commands.add_parser("evaluate", help="the paper's protocol: tables, figures, a report")
+    parser.add_argument("path", type=Path, metavar="DIR")
+    parser.add_argument("--out", type=Path, required=True, metavar="REPORT")
+    parser.add_argument("--preset", choices=("edge", "paper"), default="edge")
+    parser.add_argument("--budget", choices=("quick", "full"), default="quick")
+    parser.add_argument(
+        "--split",
+        choices=("sequence", "frame", "site"),
+        default="sequence",
+        help="what training and testing do not share; by frame they share sequences (sequence)",
+    )
+    parser.add_argument("--seeds", type=int, metavar="N", help="repeat with N seeds (2, full 3)")
+    parser.add_argument("--jobs", type=int, default=0, metavar="N", help="processes; 0 = cores")
+    parser.add_argument("--teacher-weights", default="", metavar="FILE")
+    parser.set_defaults(run=_run_evaluate)
+
+
+def _run_evaluate(options: argparse.Namespace) -> int:
+    from rvsense.learner.offline.command import run
+    from rvsense.learner.offline.evaluate import Options
+    from rvsense.replay.layouts import open_dataset
+
+    dataset = open_dataset(options.path)
+    return run(
+        dataset.sequences,
+        Options(
+            out=options.out,
+            name=options.path.resolve().name,
+            simulated=dataset.simulated,
+            preset=options.preset,
+            budget=options.budget,
+            split=options.split,
+            seeds=options.seeds,
+            jobs=options.jobs,
+            teacher_weights=options.teacher_weights,
+        ),
+    )
 
 
 def _classify(commands: Any) -> None:

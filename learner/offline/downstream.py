@@ -7,6 +7,7 @@ is features, a layer of 128 (the paper's penultimate one, Fig. 7), and a softmax
 
 import copy
 import math
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import torch
@@ -38,7 +39,7 @@ class Teaching:
     weight_decay: float = 0.05
     average_share: float = 0.1
     """Horizon of the averaged weights, as a share of the run."""
-    augmentation: Augmentation | None = Augmentation()
+    augmented: bool = True
 
 
 @dataclass(slots=True)
@@ -80,17 +81,21 @@ def teach(
     data: Samples,
     train: Tensor,
     test: Tensor,
+    *,
     how: Teaching,
     seed: int,
+    device: torch.device,
+    tell: Callable[[float], None] = lambda _: None,
 ) -> tuple[Classifier, Curve]:
     """Teach a copy of `encoder` the labels of the `train` rows; measure on the `test` rows.
 
     Returns:
         The averaged network of the epoch kept, and the curve. The test side decides nothing.
+        `tell` is told the share of the work done since the last call.
     """
     generator = torch.Generator().manual_seed(seed)
     torch.manual_seed(seed)
-    network = Classifier(copy.deepcopy(encoder).requires_grad_(True), seed)
+    network = Classifier(copy.deepcopy(encoder).requires_grad_(True), seed).to(device)
     train, aside = set_aside(train, data)
     each = max(len(train) // how.batch, 1)
     epochs = max(how.epochs, math.ceil(how.least_steps / each))
@@ -105,22 +110,24 @@ def teach(
     for epoch in range(epochs):
         network.train()
         order = train[torch.randperm(len(train), generator=generator)]
-        for rows in order[: each * how.batch].split(how.batch):
+        for rows in torch.split(order[: each * how.batch], how.batch):
             for group in optimiser.param_groups:
                 group["lr"] = how.learning_rate * _cosine(step, each * epochs)
             x = data.inputs[rows].float()
-            if how.augmentation:
-                x = augment(x, how.augmentation, generator)
+            if how.augmented:
+                x = augment(x, Augmentation(), generator)
             optimiser.zero_grad(set_to_none=True)
-            F.cross_entropy(network(x), data.labels[rows]).backward()  # type: ignore[no-untyped-call]
+            loss = F.cross_entropy(network(x.to(device)), data.labels[rows].to(device))
+            loss.backward()  # type: ignore[no-untyped-call]
             optimiser.step()
             step += 1
+            tell(1.0 / (each * epochs))
             average.follow(network, step, how.batch)
         if epoch not in measured:
             continue
-        loss, accuracy = measure(average.encoder, data, test)
+        log_loss, accuracy = measure(average.encoder, data, test)
         curve.epochs.append(epoch + 1)
-        curve.loss.append(loss)
+        curve.loss.append(log_loss)
         curve.accuracy.append(accuracy)
         if len(aside):
             curve.validation.append(measure(average.encoder, data, aside)[0])
@@ -142,9 +149,12 @@ def set_aside(train: Tensor, data: Samples) -> tuple[Tensor, Tensor]:
 
 @torch.inference_mode()
 def logits_of(network: Classifier, data: Samples, rows: Tensor) -> Tensor:
-    """(m, 4) logits of the given rows."""
-    parts = [network(data.inputs[r].float()) for r in rows.split(EVALUATION_BATCH)]
-    return torch.cat(parts)
+    """(m, 4) logits of the given rows, on the CPU."""
+    device = network.last.weight.device
+    parts = [
+        network(data.inputs[r].float().to(device)) for r in torch.split(rows, EVALUATION_BATCH)
+    ]
+    return torch.cat(parts).cpu()
 
 
 def measure(network: Classifier, data: Samples, rows: Tensor) -> tuple[float, float]:

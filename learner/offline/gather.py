@@ -12,7 +12,7 @@ from typing import Any, Protocol
 
 import torch
 
-from rvsense.errors import FrameError
+from rvsense.errors import FrameError, RvsenseError
 from rvsense.features import encoder_input
 from rvsense.frames import CLASSES, SceneObject, scene_class
 from rvsense.learner.offline.samples import UNLABELLED, Samples, load, readable, save
@@ -55,8 +55,20 @@ class Encoding:
 
     preset: str
     teacher_weights: str
+    teacher_sha256: str
     every: int
     """Each n-th frame is taken; neighbours at 30 a second are near copies."""
+
+
+@dataclass(frozen=True, slots=True)
+class Gathered:
+    """Samples of all recordings, and what happened on the way."""
+
+    samples: Samples
+    problems: list[str]
+    """Frames that could not be read, with the reason."""
+    teacher_sha256: str
+    """Of the teacher after the last image."""
 
 
 def gather(
@@ -64,9 +76,9 @@ def gather(
     encoding: Encoding,
     folder: Path,
     jobs: int,
-    progress: Callable[[int], None],
-) -> tuple[Samples, list[str]]:
-    """Samples of all recordings that have radar and images, and what could not be read.
+    progress: Callable[[int], object],
+) -> Gathered:
+    """Samples of all recordings that have radar and images.
 
     `progress` is told the number of sequences finished since the last call.
 
@@ -79,19 +91,24 @@ def gather(
     progress(len(paths) - len(todo))
     spawn = multiprocessing.get_context("spawn")
     problems: list[str] = []
+    after = {encoding.teacher_sha256}
     with ProcessPoolExecutor(jobs, mp_context=spawn, initializer=one_thread) as pool:
-        waiting: list[Future[list[str]]] = [
+        waiting: list[Future[tuple[list[str], str]]] = [
             pool.submit(_encode, recordings[n], encoding, n, sites[recordings[n].site], paths[n])
             for n in todo
         ]
         try:
             for done in as_completed(waiting):
-                problems += done.result()
+                left_out, sha256 = done.result()
+                problems += left_out
+                after.add(sha256)
                 progress(1)
         except BaseException:
             pool.shutdown(cancel_futures=True)
             raise
-    return load(paths), sorted(problems)
+    if len(after) > 1:
+        raise RvsenseError(f"the teacher changed while it encoded: {', '.join(sorted(after))}")
+    return Gathered(load(paths), sorted(problems), after.pop())
 
 
 def one_thread() -> None:
@@ -106,7 +123,7 @@ def _teacher(preset: str, weights: str) -> Teacher:
 
 def _encode(
     recording: Recording, encoding: Encoding, sequence: int, site: int, path: Path
-) -> list[str]:
+) -> tuple[list[str], str]:
     teacher = _teacher(encoding.preset, encoding.teacher_weights)
     rows, problems = [], []
     for frame_id in _paired_ids(recording, encoding.every):
@@ -119,7 +136,7 @@ def _encode(
     inputs, keys, labels, ranges, stamps = columns or _nothing(channels, teacher.key_dim)
     numbers = torch.full((len(labels),), sequence), torch.full((len(labels),), site)
     save(path, Samples(inputs, keys, labels, ranges, stamps, *numbers))
-    return problems
+    return problems, teacher.sha256()
 
 
 def _paired_ids(recording: Recording, every: int) -> Iterator[int]:
@@ -143,10 +160,9 @@ def _row(
 
 
 def _nothing(channels: int, key_dim: int) -> list[torch.Tensor]:
-    half = {"dtype": torch.float16}
     return [
-        torch.zeros(0, channels, 128, 128, **half),  # type: ignore[arg-type]
-        torch.zeros(0, key_dim, **half),  # type: ignore[arg-type]
+        torch.zeros(0, channels, 128, 128, dtype=torch.float16),
+        torch.zeros(0, key_dim, dtype=torch.float16),
         torch.zeros(0, dtype=torch.int64),
         torch.zeros(0),
         torch.zeros(0, dtype=torch.int64),

@@ -5,6 +5,7 @@ called `sequences` never holds half a run. Each worker makes every jobs-th seque
 sequence has its own random stream, the bytes do not depend on who made it.
 """
 
+import json
 import multiprocessing
 import os
 import shutil
@@ -13,7 +14,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
@@ -23,6 +24,7 @@ from tqdm import tqdm
 from rvsense.config import Simulate
 from rvsense.configfile import slots
 from rvsense.errors import RvsenseError, UsageError
+from rvsense.replay.sequence import SIMULATED
 from rvsense.replay.simulate.camera import calibration_yaml
 from rvsense.replay.simulate.plan import SequencePlan, plan, site_date
 from rvsense.replay.simulate.scene import Scene, to_jpeg
@@ -31,7 +33,7 @@ from rvsense.replay.simulate.writer import SequenceWriter
 
 PARTIAL = ".partial"
 # sequences last: its presence says that the dataset is whole.
-_PARTS = ("calib", "annotations", "sequences")
+_PARTS = (SIMULATED, "calib", "annotations", "sequences")
 _ONE_THREAD = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 
 
@@ -71,6 +73,7 @@ def simulate(out: Path, settings: Simulate) -> Report:
     done = {"frames": 0, "objects": 0}
     try:
         _write_calibration(partial, settings)
+        _write_note(partial, settings)
         total = len(plans) * settings.frames
         with _interrupts() as check, tqdm(total=total, unit="frame", disable=None) as bar:
 
@@ -150,6 +153,12 @@ def _write_calibration(root: Path, settings: Simulate) -> None:
         folder.mkdir(parents=True)
         text = calibration_yaml(build_site(settings.seed, number).camera, "cam_0")
         (folder / "cam_0.yaml").write_text(text, encoding="ascii")
+
+
+def _write_note(partial: Path, settings: Simulate) -> None:
+    """What the data came from; how many processes made it is no part of that."""
+    facts = {name: value for name, value in asdict(settings).items() if name != "jobs"}
+    (partial / SIMULATED).write_text(json.dumps(facts, indent=1) + "\n")
 
 
 def _in_processes(

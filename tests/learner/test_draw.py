@@ -100,7 +100,7 @@ def test_inputs_reach_the_published_spec(
 ) -> None:
     """The encoder is built for the channels that are asked for, and says so."""
     preset = preset_of(Learning(inputs=inputs), "edge")
-    encoder = initial_encoder(preset, toy_teacher, seed=0, weights="", short_keys=5)
+    encoder = initial_encoder(preset, toy_teacher.key_dim, seed=0, weights="", short_keys=5)
     assert encoder.spec.to_dict()["channels"] == list(channels)
     assert encoder.spec.key_dim == 5
     assert encoder(torch.zeros(2, len(channels), 128, 128)).shape == (2, 5)
@@ -112,9 +112,9 @@ def test_the_papers_encoder_is_the_papers(toy_teacher: Teacher) -> None:
     with pytest.raises(ConfigError, match=r"learning\.inputs = magnitude\+motion.*preset edge"):
         preset_of(Learning(inputs="magnitude+motion"), "paper")
     with pytest.raises(ConfigError, match=r"learning\.short_keys = 5.*preset edge"):
-        initial_encoder(PRESETS["paper"], toy_teacher, seed=0, weights="random", short_keys=5)
+        initial_encoder(PRESETS["paper"], toy_teacher.key_dim, seed=0, weights="random", short_keys=5)
     with pytest.raises(ConfigError, match="16 dimensions"):
-        initial_encoder(PRESETS["edge"], toy_teacher, seed=0, weights="", short_keys=17)
+        initial_encoder(PRESETS["edge"], toy_teacher.key_dim, seed=0, weights="", short_keys=17)
 
 
 def test_training_waits_for_short_keys(

@@ -80,10 +80,10 @@ LEVERS: list[dict[str, Any]] = [
     {"short_keys": 10},  # fitted on the 40 pairs that four for each axis make
     {"inputs": "magnitude"},
     {"mask_rows": 20, "mask_columns": 30},
-    {"centre_keys": True, "negatives": "site"},
+    {"background": "removed", "negatives": "site"},
     {
         "pool_policy": "min_redundancy",
-        "centre_keys": True,
+        "background": "removed",
         "negatives": "site",
         "standardise_keys": True,
         "decoupled": True,

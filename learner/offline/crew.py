@@ -1,0 +1,174 @@
+"""A few processes that work through a list of units, each unit once in the life of a folder.
+
+Rules:
+- A unit is a name and a function of (context, tell); its result is a JSON map, written whole.
+- A unit whose result is in the folder is not done again: that is how a run is resumed.
+- A unit starts when all that it needs is done. What it computes depends on its own seed alone,
+  so results are the same with any number of processes and in any order.
+- One process, one thread. A process that dies takes the run with it, and nothing that was done.
+"""
+
+import json
+import multiprocessing
+import queue
+import traceback
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from multiprocessing.process import BaseProcess
+from pathlib import Path
+from typing import Any, Generic, Protocol, TypeVar
+
+import torch
+
+from rvsense.atomic import write_file
+from rvsense.errors import RvsenseError
+
+Context = TypeVar("Context")
+Given_contra = TypeVar("Given_contra", contravariant=True)
+Tell = Callable[[float], None]
+"""Told the share of a unit that was done since the last call."""
+POLL_S = 0.5
+
+
+class Work(Protocol[Given_contra]):
+    """What a unit does. Must be picklable: a dataclass with a `__call__`."""
+
+    def __call__(self, context: Given_contra, tell: Tell, /) -> dict[str, Any]:
+        """The unit's result."""
+
+
+@dataclass(frozen=True, slots=True)
+class Unit(Generic[Context]):
+    """One piece of work. `cost` is its expected duration, in any unit common to all."""
+
+    name: str
+    work: Work[Context]
+    cost: float
+    needs: tuple[str, ...] = ()
+
+
+def result_path(folder: Path, name: str) -> Path:
+    """Where the result of a unit lies."""
+    return folder / f"{name}.json"
+
+
+def run_units(
+    units: Sequence[Unit[Context]],
+    folder: Path,
+    open_context: Callable[[], Context],
+    *,
+    jobs: int,
+    progress: Callable[[float], object],
+) -> dict[str, dict[str, Any]]:
+    """Do what is not yet done, and return the results of all units by name.
+
+    `open_context` is called once in each process; `progress` is told finished cost.
+
+    Raises:
+        RvsenseError: naming the unit that failed, with its traceback.
+    """
+    done = {unit.name for unit in units if result_path(folder, unit.name).exists()}
+    waiting = [unit for unit in units if unit.name not in done]
+    progress(sum(unit.cost for unit in units if unit.name in done))
+    if waiting:
+        jobs = min(jobs, len(waiting))
+        _employ(waiting, done, folder, open_context, jobs=jobs, progress=progress)
+    return {u.name: json.loads(result_path(folder, u.name).read_text()) for u in units}
+
+
+def _employ(
+    waiting: list[Unit[Context]],
+    done: set[str],
+    folder: Path,
+    open_context: Callable[[], Context],
+    *,
+    jobs: int,
+    progress: Callable[[float], object],
+) -> None:
+    spawn = multiprocessing.get_context("spawn")
+    reports: Any = spawn.Queue()
+    orders = [spawn.Queue() for _ in range(jobs)]
+    workers = [
+        spawn.Process(target=_work, args=(n, orders[n], reports, folder, open_context), daemon=True)
+        for n in range(jobs)
+    ]
+    for worker in workers:
+        worker.start()
+    idle, running = set(range(jobs)), dict[int, Unit[Context]]()
+    try:
+        while waiting or running:
+            ready = [unit for unit in waiting if done.issuperset(unit.needs)]
+            for unit in ready[: len(idle)]:
+                number = idle.pop()
+                orders[number].put(unit)
+                running[number] = unit
+                waiting.remove(unit)
+            if not running:
+                raise RvsenseError(f"units that need what nobody does: {waiting[0].needs}")
+            number, word, value = _next_report(reports, workers)
+            if word == "failed":
+                raise RvsenseError(f"{running[number].name} failed:\n{value}")
+            if word == "done":
+                done.add(running.pop(number).name)
+                idle.add(number)
+            else:
+                progress(value * running[number].cost)
+    finally:
+        for worker in workers:
+            worker.terminate()
+        for worker in workers:
+            worker.join()
+
+
+def _next_report(reports: Any, workers: Sequence[BaseProcess]) -> tuple[int, str, Any]:
+    while True:
+        try:
+            report: tuple[int, str, Any] = reports.get(timeout=POLL_S)
+        except queue.Empty:
+            for worker in workers:
+                if worker.exitcode is not None:
+                    raise RvsenseError(
+                        f"a process of the evaluation ended with {worker.exitcode}; was memory "
+                        "short? Run the command again: what was done is kept"
+                    ) from None
+        else:
+            return report
+
+
+def _work(
+    number: int, orders: Any, reports: Any, folder: Path, open_context: Callable[[], Any]
+) -> None:
+    torch.set_num_threads(1)
+    torch.use_deterministic_algorithms(True)
+    try:
+        context = open_context()
+        while True:
+            unit = orders.get()
+            told = _Told(number, reports)
+            result: Mapping[str, Any] = unit.work(context, told)
+            text = json.dumps(result, indent=1, sort_keys=True)
+            write_file(result_path(folder, unit.name), text.encode())
+            told.rest()
+            reports.put((number, "done", None))
+    except KeyboardInterrupt:
+        return
+    except Exception:
+        reports.put((number, "failed", traceback.format_exc()))
+
+
+class _Told:
+    """Passes on how much of a unit is done, a hundredth at a time."""
+
+    def __init__(self, number: int, reports: Any) -> None:
+        self._number, self._reports = number, reports
+        self.share = self._sent = 0.0
+
+    def __call__(self, share: float) -> None:
+        self.share += share
+        if self.share - self._sent >= 0.01 or self.share >= 1.0:
+            self._reports.put((self._number, "progress", self.share - self._sent))
+            self._sent = self.share
+
+    def rest(self) -> None:
+        """The unit is done, however much of it was told."""
+        self(1.0 - self.share)

@@ -1,0 +1,178 @@
+"""`rvsense evaluate`: a dataset to metrics.json, figures and a report; resumed where it stopped."""
+
+import functools
+import hashlib
+import json
+import os
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+from tqdm import tqdm
+
+from rvsense.atomic import write_file
+from rvsense.errors import DatasetError
+from rvsense.frames import CLASSES
+from rvsense.learner.offline.assemble import assemble
+from rvsense.learner.offline.crew import run_units
+from rvsense.learner.offline.figures import need_plots, write_figures
+from rvsense.learner.offline.gather import Encoding, Recording, gather
+from rvsense.learner.offline.plan import Plan, plan_for, settings_for
+from rvsense.learner.offline.report import write_report
+from rvsense.learner.offline.samples import Samples, load
+from rvsense.learner.offline.stages import Bench
+from rvsense.learner.offline.units import units_of
+from rvsense.learner.presets import PRESETS
+from rvsense.machine import pick_device
+
+MIN_RECORDINGS = 10
+"""Recordings with radar and images: fewer cannot be split by sequence."""
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What the command was asked for."""
+
+    out: Path
+    name: str
+    """Of the dataset."""
+    simulated: bool
+    preset: str = "edge"
+    budget: str = "quick"
+    split: str = "sequence"
+    seeds: int | None = None
+    jobs: int = 0
+    """Processes; 0 = one per core, or one where there is a GPU."""
+    teacher_weights: str = ""
+
+
+def evaluate(
+    recordings: Sequence[Recording], options: Options, plan: Plan | None = None
+) -> dict[str, Any]:
+    """Run the whole protocol; returns what metrics.json holds.
+
+    A `plan` of one's own takes the place of the budget's.
+
+    Raises:
+        DatasetError: when the dataset is too small for it, with what was found and is needed.
+        ConfigError: when weights or the plotting libraries are missing.
+    """
+    need_plots()
+    usable = _usable(recordings, options.name)
+    learning = settings_for(options.preset, options.teacher_weights)
+    device = pick_device(learning.device, "device")
+    jobs = options.jobs or (1 if device.type == "cuda" else os.cpu_count() or 1)
+    pairs = sum(len(r.radar_ns) for r in usable)
+    plan = plan or plan_for(options.preset, options.budget, pairs, options.seeds)
+    teacher = PRESETS[options.preset].teacher(options.teacher_weights, device)
+    before = teacher.sha256()
+    encoding = Encoding(options.preset, options.teacher_weights, before, plan.every)
+    samples_folder = options.out / "work" / f"samples-{_digest(encoding, [r.name for r in usable])}"
+    with _bar("encoding", len(usable)) as bar:
+        gathered = gather(usable, encoding, samples_folder, jobs, bar.update)
+    data = gathered.samples
+    for problem in gathered.problems:
+        print(f"left out: {problem}", file=sys.stderr)
+    bench = Bench(data, plan, learning, options.preset, options.split, Path(), device)
+    tasks = [bench.task(seed) for seed in range(plan.seeds)]
+    folder = options.out / "work" / _digest(encoding, plan, learning, options.split)
+    units = units_of(plan, max(len(task.train) for task in tasks))
+    context = functools.partial(
+        open_bench,
+        samples_folder,
+        replace(bench, data=data.take(torch.arange(0)), folder=folder, tasks={}),
+    )
+    with _bar("learning", sum(unit.cost for unit in units)) as bar:
+        results = run_units(units, folder, context, jobs=jobs, progress=bar.update)
+    points = results["embedding"]
+    write_file(options.out / "embedding.json", json.dumps(points).encode())
+    found = assemble(results, plan) | {
+        "version": 1,
+        "dataset": _dataset(data, usable, options),
+        "split": options.split,
+        "seeds": list(range(plan.seeds)),
+        "preset": options.preset,
+        "budget": options.budget,
+        "config": _flat(plan) | {f"learning.{k}": v for k, v in asdict(learning).items()},
+        "task": [
+            {
+                "seed": seed,
+                "train_frames": len(task.train),
+                "test_frames": len(task.test),
+                "train_sequences": _distinct(data.sequences[task.train]),
+                "test_sequences": _distinct(data.sequences[task.test]),
+            }
+            for seed, task in enumerate(tasks)
+        ],
+        "teacher_sha256": {"before": before, "after": gathered.teacher_sha256},
+    }
+    text = json.dumps(found, indent=1, sort_keys=True)
+    write_file(options.out / "metrics.json", text.encode())
+    return found
+
+
+def open_bench(samples_folder: Path, empty: Bench) -> Bench:
+    """The bench with its samples, in the process that will work on it."""
+    return replace(empty, data=load(sorted(samples_folder.glob("*.safetensors"))), tasks={})
+
+
+def write_pages(found: dict[str, Any], out: Path, environment: dict[str, str]) -> Path:
+    """Figures and report.html; returns the path of the report.
+
+    The environment (time, machine, command) is in the report and not in metrics.json, which is
+    the same for the same seed.
+    """
+    path = out / "embedding.json"
+    points = json.loads(path.read_text()) if path.exists() else None
+    metrics = found | {"environment": environment}
+    figures = write_figures(metrics, points, out / "figures")
+    write_report(metrics, figures, out / "report.html")
+    return out / "report.html"
+
+
+def _usable(recordings: Sequence[Recording], name: str) -> list[Recording]:
+    usable = [r for r in recordings if r.radar_ns and r.camera_ns]
+    if len(usable) < MIN_RECORDINGS:
+        raise DatasetError(
+            f"{name}: {len(usable)} of {len(recordings)} sequences have radar and images, at least "
+            f"{MIN_RECORDINGS} are needed: the camera teaches (test splits come without images)"
+        )
+    return usable
+
+
+def _dataset(data: Samples, recordings: Sequence[Recording], options: Options) -> dict[str, Any]:
+    counts = torch.bincount(data.labels[data.labels >= 0], minlength=len(CLASSES)).tolist()
+    return {
+        "name": options.name,
+        "simulated": options.simulated,
+        "sequences": len(recordings),
+        "sites": _distinct(data.sites),
+        "frames": len(data),
+        "labelled": dict(zip(CLASSES, counts, strict=True)),
+    }
+
+
+def _distinct(numbers: Tensor) -> int:
+    return len(torch.unique(numbers))
+
+
+def _flat(plan: Plan) -> dict[str, Any]:
+    return {f"plan.{name}": value for name, value in asdict(plan).items()}
+
+
+def _digest(*parts: Any) -> str:
+    """A name for what results depend on: results of other settings lie elsewhere."""
+    return hashlib.sha256(repr(parts).encode()).hexdigest()[:12]
+
+
+@contextmanager
+def _bar(what: str, total: float) -> Iterator[tqdm]:
+    """A progress bar with the time that remains; resumed work does not count as speed."""
+    form = "{desc:>9} {percentage:3.0f}% |{bar}| {elapsed} gone, {remaining} to go"
+    with tqdm(desc=what, total=total, bar_format=form, smoothing=0.05, disable=None) as bar:
+        yield bar
