@@ -16,6 +16,7 @@ from rvsense.frames import CLASSES
 from rvsense.head import HeadFit
 from rvsense.model import ServableModel
 from rvsense.published import (
+    FORMAT,
     HEAD,
     MANIFEST,
     WEIGHTS,
@@ -174,6 +175,18 @@ def test_models_that_do_not_fit_are_refused(
     with pytest.raises(ModelError, match=words) as refused:
         ServableModel(open_model(published.path), CPU)
     assert str(published.path) in str(refused.value)
+
+
+def test_a_model_of_another_format_is_refused_as_such(
+    tmp_path: Path, make_model: MakeModel
+) -> None:
+    """Not as damaged: the message names both formats."""
+    path = make_model(tmp_path).path
+    text = (path / MANIFEST).read_text()
+    assert f'"format": {FORMAT}' in text
+    (path / MANIFEST).write_text(text.replace(f'"format": {FORMAT}', '"format": 1'))
+    with pytest.raises(ModelError, match=f"format 1, this version reads {FORMAT}"):
+        open_model(path)
 
 
 def test_models_are_listed_by_age_and_pruned(tmp_path: Path, make_model: MakeModel) -> None:
