@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from rvsense import trust
 from rvsense.frames import CLASSES
 from rvsense.head import HeadFit
 
@@ -20,7 +21,6 @@ MIN_LABELS = 12
 STRENGTHS = (0.01, 0.03, 0.1, 0.3, 1.0)
 """L2 penalties per label on standardised features, from nearly free to nearly flat."""
 DEFAULT_STRENGTH = 0.1
-ECE_BINS = 15
 _GOLDEN = (5**0.5 - 1) / 2
 
 
@@ -134,15 +134,10 @@ def calibrated_nll(logits: Tensor, labels: Tensor) -> float:
 
 
 def calibration_error(probabilities: Tensor, labels: Tensor) -> float:
-    """Expected calibration error with 15 equal bins of confidence (1706.04599)."""
+    """Expected calibration error of (n, classes) probabilities, as for served answers."""
     confidence, answer = probabilities.max(dim=1)
-    right = (answer == labels).double()
-    bins = (confidence * ECE_BINS).long().clamp_max(ECE_BINS - 1)
-    gaps = [
-        (bins == b).double().mean() * (right[bins == b].mean() - confidence[bins == b].mean()).abs()
-        for b in torch.unique(bins)
-    ]
-    return float(torch.stack(gaps).sum())
+    answers = zip(confidence.tolist(), (answer == labels).tolist(), strict=True)
+    return trust.calibration_error(answers) or 0.0
 
 
 def _out_of_fold(x: Tensor, labels: Tensor, folds: Tensor, strength: float) -> Tensor:
