@@ -2,7 +2,7 @@
 
 Without a known end it stays constant after the warm-up: a decay towards a guessed end would
 stop a stream from learning. With a known end, `sqrt` is constant, then 1 - √ over the last
-fifth (2405.18392), and `cosine` is the paper's.
+fifth (2405.18392), and `cosine` is the paper's. `constant` has no decay whatever the end.
 """
 
 import math
@@ -10,14 +10,14 @@ from typing import Literal
 
 COOLDOWN_SHARE = 0.2
 
-Shape = Literal["sqrt", "cosine"]
+Shape = Literal["sqrt", "cosine", "constant"]
 
 
 def rate_at(step: int, *, base: float, warmup: int, total: int, shape: Shape) -> float:
     """Learning rate of step 0, 1, …; `total` 0 = no known end."""
     if step < warmup:
         return base * (step + 1) / warmup
-    if not total:
+    if not total or shape == "constant":
         return base
     if shape == "cosine":
         progress = (step - warmup) / max(total - warmup, 1)

@@ -25,7 +25,7 @@ from rvsense.learner.keys import KeyScale
 from rvsense.learner.labels import LabelStore, apart_from, stretch_of
 from rvsense.learner.objective import objective_of
 from rvsense.learner.place import place_of, site_of
-from rvsense.learner.pool import Policy, make_policy, ring_slot
+from rvsense.learner.pool import NO_CLASS, Policy, make_policy, ring_slot
 from rvsense.learner.presets import Preset, augmentation_of, settled
 from rvsense.learner.queue import KeyQueue
 from rvsense.learner.rows import Column, Rows
@@ -144,6 +144,25 @@ class Trainer:
         key = self.teacher.key_of(image)
         if not torch.isfinite(x.sum() + key.sum()):
             raise FrameError("not_finite", "the pair's input or key is not finite")
+        self.keep(x, key, pair.site, pair.epoch, pair.stamp_ns, scene=finding.number)
+        return True
+
+    def keep(
+        self,
+        x: Tensor,
+        key: Tensor,
+        site: str,
+        epoch: int,
+        stamp_ns: int,
+        *,
+        scene: int = NO_CLASS,
+    ) -> None:
+        """Take a pair that is encoded already, and put it where the policy says.
+
+        `x` is its (C, 128, 128) input, `key` its (D,) raw key, both finite; `scene` is what
+        `Policy.slot` is told.
+        """
+        place = place_of(site, epoch)
         self.counters.pairs += 1
         # Keys of an old scale are no negatives for those of a new one.
         if self.backgrounds.see(key, place):
@@ -153,19 +172,18 @@ class Trainer:
         row: dict[str, Tensor | int] = {
             "input": x,
             "key": key.half(),
-            "stamp": pair.stamp_ns,
+            "stamp": stamp_ns,
             "place": place,
         }
-        stretch = stretch_of(pair.site, pair.epoch, pair.stamp_ns)
+        stretch = stretch_of(site, epoch, stamp_ns)
         if self.ring.capacity and stretch % HELD_OUT_SHARE == 0:
             slot = ring_slot(self.counters.held_out, self.ring.fill, self.ring.capacity)
             self.ring.put(slot, **row)
             self.counters.held_out += 1
-            return True
-        kept = self.policy.slot(key, self.pool.fill, finding.number)
+            return
+        kept = self.policy.slot(key, self.pool.fill, scene)
         if kept is not None:
             self.pool.put(kept, **row)
-        return True
 
     def add_label(self, label: Label) -> None:
         """Keep a labelled frame for the head.

@@ -12,6 +12,7 @@ from torch import Tensor
 from rvsense.config import Learning
 from rvsense.encoders import RadarEncoder
 from rvsense.learner import diagnostics, schedule
+from rvsense.learner.augment import Augmentation
 from rvsense.learner.averaging import Average
 from rvsense.learner.backgrounds import Backgrounds
 from rvsense.learner.draw import draw
@@ -68,11 +69,13 @@ def pretrain(
     *,
     seed: int,
     device: torch.device,
+    augmentation: Augmentation | None = None,
     after_step: Callable[[int], None] = lambda _: None,
 ) -> Pretrained:
     """Train `encoder` on the given rows for `learning.total_steps` steps; labels are not read.
 
-    `after_step` is told the number of steps done. The same seed gives the same weights.
+    An `augmentation` takes the place of the settings' own. `after_step` is told the number of
+    steps done. The same seed gives the same weights.
     """
     generator = torch.Generator().manual_seed(seed)
     torch.manual_seed(seed)
@@ -88,7 +91,7 @@ def pretrain(
         weight_decay=learning.weight_decay,
     )
     queue = KeyQueue(learning.queue, encoder.spec.key_dim, device)
-    how = augmentation_of(learning, preset)
+    how = augmentation or augmentation_of(learning, preset)
     order = torch.empty(0, dtype=torch.int64)
     last: list[Outcome] = []
     for step in range(learning.total_steps):
