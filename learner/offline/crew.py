@@ -6,14 +6,19 @@ Rules:
 - A unit starts when all that it needs is done. What it computes depends on its own seed alone,
   so results are the same with any number of processes and in any order.
 - One process, one thread. A process that dies takes the run with it, and nothing that was done.
+- Ctrl-C is the first process's business: the others are deaf to it, end when it ends them, and
+  end by themselves when it is gone.
 """
 
 import json
 import multiprocessing
+import os
 import queue
+import threading
 import traceback
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from multiprocessing import resource_tracker
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any, Generic, Protocol, TypeVar
@@ -22,6 +27,7 @@ import torch
 
 from rvsense.atomic import write_file
 from rvsense.errors import RvsenseError
+from rvsense.interrupts import sigint_blocked
 
 Context = TypeVar("Context")
 Given_contra = TypeVar("Given_contra", contravariant=True)
@@ -62,7 +68,8 @@ def run_units(
 ) -> dict[str, dict[str, Any]]:
     """Do what is not yet done, and return the results of all units by name.
 
-    `open_context` is called once in each process; `progress` is told finished cost.
+    `open_context` is called once in each process; `progress` is told finished cost, the first
+    time what was done in earlier runs.
 
     Raises:
         RvsenseError: naming the unit that failed, with its traceback.
@@ -92,8 +99,11 @@ def _employ(
         spawn.Process(target=_work, args=(n, orders[n], reports, folder, open_context), daemon=True)
         for n in range(jobs)
     ]
-    for worker in workers:
-        worker.start()
+    # Its start unblocks SIGINT, so it comes before that is blocked.
+    resource_tracker.ensure_running()
+    with sigint_blocked():
+        for worker in workers:
+            worker.start()
     idle, running = set(range(jobs)), dict[int, Unit[Context]]()
     try:
         while waiting or running:
@@ -107,7 +117,8 @@ def _employ(
                 raise RvsenseError(f"units that need what nobody does: {waiting[0].needs}")
             number, word, value = _next_report(reports, workers)
             if word == "failed":
-                raise RvsenseError(f"{running[number].name} failed:\n{value}")
+                what = running[number].name if number in running else "a process of the evaluation"
+                raise RvsenseError(f"{what} failed:\n{value}")
             if word == "done":
                 done.add(running.pop(number).name)
                 idle.add(number)
@@ -122,15 +133,16 @@ def _employ(
 
 def _next_report(reports: Any, workers: Sequence[BaseProcess]) -> tuple[int, str, Any]:
     while True:
+        # Looked at before the queue is: what a process said last is then heard.
+        ended = [worker.exitcode for worker in workers if worker.exitcode is not None]
         try:
             report: tuple[int, str, Any] = reports.get(timeout=POLL_S)
         except queue.Empty:
-            for worker in workers:
-                if worker.exitcode is not None:
-                    raise RvsenseError(
-                        f"a process of the evaluation ended with {worker.exitcode}; was memory "
-                        "short? Run the command again: what was done is kept"
-                    ) from None
+            if ended:
+                raise RvsenseError(
+                    f"a process of the evaluation ended with {ended[0]}; was memory short? Run "
+                    "the command again, perhaps with fewer --jobs: what was done is kept"
+                ) from None
         else:
             return report
 
@@ -138,8 +150,8 @@ def _next_report(reports: Any, workers: Sequence[BaseProcess]) -> tuple[int, str
 def _work(
     number: int, orders: Any, reports: Any, folder: Path, open_context: Callable[[], Any]
 ) -> None:
+    threading.Thread(target=_leave_with_parent, daemon=True).start()
     torch.set_num_threads(1)
-    torch.use_deterministic_algorithms(True)
     try:
         context = open_context()
         while True:
@@ -150,10 +162,15 @@ def _work(
             write_file(result_path(folder, unit.name), text.encode())
             told.rest()
             reports.put((number, "done", None))
-    except KeyboardInterrupt:
-        return
     except Exception:
         reports.put((number, "failed", traceback.format_exc()))
+
+
+def _leave_with_parent() -> None:
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+    parent.join()
+    os._exit(1)  # nobody is left to report to
 
 
 class _Told:

@@ -118,6 +118,8 @@ def evaluate(
 
 def open_bench(samples_folder: Path, empty: Bench) -> Bench:
     """The bench with its samples, in the process that will work on it."""
+    # Not every CUDA kernel has a deterministic form.
+    torch.use_deterministic_algorithms(True, warn_only=empty.device.type != "cpu")
     return replace(empty, data=load(sorted(samples_folder.glob("*.safetensors"))), tasks={})
 
 

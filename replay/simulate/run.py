@@ -24,6 +24,7 @@ from tqdm import tqdm
 from rvsense.config import Simulate
 from rvsense.configfile import slots
 from rvsense.errors import RvsenseError, UsageError
+from rvsense.interrupts import sigint_blocked
 from rvsense.replay.sequence import SIMULATED
 from rvsense.replay.simulate.camera import calibration_yaml
 from rvsense.replay.simulate.plan import SequencePlan, plan, site_date
@@ -173,7 +174,7 @@ def _in_processes(
     # Its start unblocks SIGINT, so it comes before we block it.
     resource_tracker.ensure_running()
     try:
-        with _one_thread_each(), _sigint_blocked():
+        with _one_thread_each(), sigint_blocked():
             for number in range(jobs):
                 ours, theirs = context.Pipe(duplex=False)
                 worker = context.Process(
@@ -221,16 +222,6 @@ def _work(root: Path, plans: list[SequencePlan], settings: Simulate, pipe: Conne
     except OSError as error:
         pipe.send(str(error))
     pipe.close()
-
-
-@contextmanager
-def _sigint_blocked() -> Iterator[None]:
-    """What starts in here is born deaf to Ctrl-C, also while it still imports."""
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 @contextmanager
