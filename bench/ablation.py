@@ -1,0 +1,191 @@
+"""What each lever of the learner brings: the current edge settings, with one of them changed.
+
+    python -m bench.ablation DATASET [--steps 400] [--seeds 3] [--only "base,no augmentation"]
+    python -m bench.ablation --samples FOLDER [--splits sequence,site]
+
+Every row is pre-trained over a whole table with the same number of updates and the same
+schedule, the one of `rvsense evaluate`, and judged by a linear layer with shares of the labels
+and by 20 nearest neighbours, on sequences, and again on whole sites, that were held out. Mean ±
+deviation over seeds; each seed has one split and one set of initial weights for all rows.
+"""
+
+import argparse
+import json
+import time
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from statistics import fmean
+from typing import Any
+
+import torch
+
+from bench.cached import (
+    CPU,
+    EDGE,
+    LINEAR,
+    Lab,
+    Spreads,
+    add_options,
+    chosen,
+    markdown,
+    measure,
+    samples_folder,
+    scores,
+    shown,
+)
+from rvsense.atomic import write_file
+from rvsense.config import Learning
+from rvsense.errors import RvsenseError, UsageError
+from rvsense.learner.augment import Augmentation
+from rvsense.learner.offline.crew import Tell
+from rvsense.learner.offline.plan import settings_for
+from rvsense.learner.offline.pretrain import pretrain
+from rvsense.learner.offline.samples import Samples
+from rvsense.learner.presets import initial_encoder, preset_of, settled
+
+SPLITS = {
+    "sequence": (*LINEAR.values(), "knn"),
+    "site": tuple(LINEAR.values()),
+}
+"""What is held out, and the figures that the table shows of it."""
+MASK_CELLS = 24
+"""Widest band that masks blank: about a fifth of each axis."""
+
+
+@dataclass(frozen=True, slots=True)
+class Lever:
+    """What is changed of the base settings. An `augmentation` takes the place of theirs."""
+
+    changes: tuple[tuple[str, Any], ...] = ()
+    augmentation: Augmentation | None = None
+
+
+def lever(**changes: Any) -> Lever:
+    """Settings of `Learning` to change."""
+    return Lever(tuple(changes.items()))
+
+
+LEVERS = {
+    "untrained": lever(total_steps=0),
+    "base": lever(),
+    "the paper's form": lever(background="kept", negatives="all"),
+    "background removed only": lever(background="removed", negatives="all"),
+    "negatives of the site only": lever(background="kept", negatives="site"),
+    "standardised keys": lever(standardise_keys=True),
+    "soft targets": lever(soft_targets=0.5, soft_temperature=0.05),
+    "intra-modal": lever(intra_modal=0.3),
+    "decoupled": lever(decoupled=True),
+    "temporal positives": lever(temporal_positive_s=0.5),
+    "short keys": lever(short_keys=128, queue=4096),
+    "short keys and K = 65536": lever(short_keys=128, queue=65536),
+    "magnitude alone": lever(inputs="magnitude"),
+    "masks": lever(mask_rows=MASK_CELLS, mask_columns=MASK_CELLS),
+    "no augmentation": lever(augment=False),
+    "no mirror": Lever(augmentation=Augmentation(mirror=0.0)),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Ablated:
+    """One pre-training; `learning` has the lever's changes already."""
+
+    learning: Learning
+    augmentation: Augmentation | None
+    split: str
+    seed: int
+
+    def __call__(self, lab: Lab, tell: Tell) -> dict[str, float]:
+        """Accuracies of the averaged encoder on what the split held out."""
+        since = time.process_time()
+        learning, preset = self.learning, preset_of(self.learning, "edge")
+        task = lab.task(self.split, self.seed)
+        data = of_channels(lab.data, preset.channels)
+        encoder = initial_encoder(
+            preset,
+            data.keys.shape[1],
+            seed=self.seed,
+            weights="",
+            short_keys=learning.short_keys,
+        )
+        done = pretrain(
+            encoder,
+            data,
+            task.pretrain,
+            learning,
+            preset,
+            seed=self.seed,
+            device=CPU,
+            augmentation=self.augmentation,
+            after_step=lambda _: tell(1.0 / learning.total_steps),
+        )
+        return scores(done.encoder, data, task, seed=self.seed, since=since)
+
+
+def of_channels(data: Samples, channels: tuple[str, ...]) -> Samples:
+    """The samples with these channels of the edge preset's input alone."""
+    if channels == EDGE.channels:
+        return data
+    return replace(data, inputs=data.inputs[:, [EDGE.channels.index(name) for name in channels]])
+
+
+def run_of(lever: Lever, base: Learning, split: str, seed: int) -> Ablated:
+    """The run of a lever."""
+    learning = settled(replace(base, **dict(lever.changes)), EDGE)
+    return Ablated(learning, lever.augmentation, split, seed)
+
+
+def table(levers: Sequence[str], measured: dict[tuple[str, str], Spreads]) -> str:
+    """The rows as Markdown; measured by lever and split, of which each has its columns."""
+    shares = {figure: f"{100 * share:g} %" for share, figure in LINEAR.items()} | {"knn": "kNN"}
+    splits = [split for split in SPLITS if (levers[0], split) in measured]
+    columns = [(split, figure) for split in splits for figure in SPLITS[split]]
+    head = ["lever", *(f"{shares[figure]} by {split}" for split, figure in columns), "CPU s"]
+    return markdown(
+        head,
+        [
+            [
+                name,
+                *(shown(measured[name, split][figure]) for split, figure in columns),
+                f"{fmean(measured[name, split]['cpu_s']['mean'] for split in splits):.0f}",
+            ]
+            for name in levers
+        ],
+    )
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Print the table; figures of every seed go to a JSON file in the cache."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    add_options(parser, steps=400)
+    parser.add_argument("--splits", default=",".join(SPLITS), help="what is held out")
+    options = parser.parse_args(arguments)
+    torch.set_num_threads(1)
+    base = replace(settings_for("edge", ""), device="cpu", total_steps=options.steps)
+    splits = options.splits.split(",")
+    try:
+        if unknown := set(splits) - set(SPLITS):
+            raise UsageError(f"--splits {', '.join(unknown)}: only {', '.join(SPLITS)} exist")
+        levers = chosen(LEVERS, options.only)
+        rows = {
+            (name, split): [run_of(own, base, split, seed) for seed in range(options.seeds)]
+            for name, own in levers.items()
+            for split in splits
+        }
+        measured = measure(rows, samples_folder(options), options)
+    except RvsenseError as error:
+        raise SystemExit(f"{parser.prog}: {error}") from None
+    path = Path(options.cache) / "ablation.json"
+    found = {
+        "steps": options.steps,
+        "settings": asdict(base),
+        "levers": {name: {split: measured[name, split] for split in splits} for name in levers},
+    }
+    write_file(path, json.dumps(found, indent=1).encode())
+    print(table(list(levers), measured))
+
+
+if __name__ == "__main__":
+    main()

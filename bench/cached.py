@@ -1,0 +1,186 @@
+"""What experiments on encoded frames share: the frames, the splits, the probe, runs and tables.
+
+A dataset is encoded once into a folder of samples (`rvsense.learner.offline.samples`). A run is
+one arm with one seed; its result is kept under a digest of all that it depends on, so that a
+command that was interrupted, or asks for an arm of another table, computes only what is missing.
+"""
+
+import argparse
+import functools
+import hashlib
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TypeVar
+
+import torch
+from tqdm import tqdm
+
+from rvsense.encoders import RadarEncoder
+from rvsense.errors import UsageError
+from rvsense.learner.augment import Augmentation
+from rvsense.learner.offline import probe
+from rvsense.learner.offline.assemble import spread
+from rvsense.learner.offline.crew import Unit, Work, run_units
+from rvsense.learner.offline.gather import Encoding, gather
+from rvsense.learner.offline.samples import Samples, load
+from rvsense.learner.offline.task import Task, make_task
+from rvsense.learner.presets import PRESETS
+from rvsense.replay.layouts import open_dataset
+
+EDGE = PRESETS["edge"]
+CPU = torch.device("cpu")
+DRAWS = {0.01: 8, 0.1: 3, 1.0: 1}
+"""Share of the labels to the number of draws: the fewer labels, the more is chance."""
+LINEAR = {share: f"linear_{100 * share:g}" for share in DRAWS}
+"""Share of the labels to the name of the accuracy with it."""
+
+Name = TypeVar("Name")
+Row = TypeVar("Row")
+Spreads = dict[str, dict[str, Any]]
+"""Figure to its mean, deviation and values over the seeds."""
+
+
+@dataclass(slots=True)
+class Lab:
+    """The samples and their splits; opened once in each process."""
+
+    data: Samples
+    tasks: dict[tuple[str, int], Task] = field(default_factory=dict)
+
+    def task(self, split: str, seed: int) -> Task:
+        """The split of a seed, by `sequence` or by `site`.
+
+        Raises:
+            DatasetError: when there are too few of either.
+        """
+        if (split, seed) not in self.tasks:
+            groups = self.data.sites if split == "site" else self.data.sequences
+            self.tasks[split, seed] = make_task(self.data.labels, groups, split, seed)
+        return self.tasks[split, seed]
+
+
+def open_lab(folder: Path) -> Lab:
+    """The samples of a folder, in the process that will work on them."""
+    return Lab(load(sorted(folder.glob("*.safetensors"))))
+
+
+def scores(
+    encoder: RadarEncoder, data: Samples, task: Task, *, seed: int, since: float
+) -> dict[str, float]:
+    """Accuracies of a linear layer and of neighbours on frozen features, and what it all took.
+
+    `since` is `time.process_time()` before the training: the probe's time is not counted.
+    """
+    cpu_s = time.process_time() - since
+    features = probe.encoder_features(encoder, data, task)
+    found = {
+        LINEAR[share]: probe.linear(features, share, draws, seed).accuracy
+        for share, draws in DRAWS.items()
+    }
+    return found | {"knn": probe.nearest_neighbours(features), "cpu_s": cpu_s}
+
+
+def add_options(parser: argparse.ArgumentParser, *, steps: int) -> None:
+    """The options that both experiments have."""
+    parser.add_argument("dataset", nargs="?", help="encoded into the cache unless it is there")
+    parser.add_argument("--samples", type=Path, help="folder of encoded sequences to use instead")
+    parser.add_argument("--cache", type=Path, default=Path("build/bench"), help="samples, results")
+    parser.add_argument("--every", type=int, default=2, help="take each n-th frame of the dataset")
+    parser.add_argument("--steps", type=int, default=steps, help="updates of each run")
+    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--jobs", type=int, default=2, help="processes of one thread each")
+    parser.add_argument("--only", default="", help="rows of the table, separated by commas")
+
+
+def samples_folder(options: argparse.Namespace) -> Path:
+    """The folder of samples; a dataset's training split is encoded first where it has to be.
+
+    Raises:
+        UsageError: without samples or dataset.
+    """
+    if options.samples is not None:
+        if not any(options.samples.glob("*.safetensors")):
+            raise UsageError(f"--samples {options.samples}: no *.safetensors in it")
+        return Path(options.samples)
+    if options.dataset is None:
+        raise UsageError("nothing to work on: give a DATASET, or --samples FOLDER")
+    recordings = [
+        sequence
+        for sequence in open_dataset(options.dataset).sequences
+        if sequence.split == "train" and sequence.radar_ns and sequence.camera_ns
+    ]
+    encoding = Encoding("edge", "", EDGE.teacher("", CPU).sha256(), options.every)
+    names = [recording.name for recording in recordings]
+    folder = Path(options.cache) / f"samples-{_digest(repr((encoding, names)).encode())}"
+    with tqdm(desc="encoding", total=len(recordings), disable=None) as bar:
+        gather(recordings, encoding, folder, options.jobs, bar.update)
+    return folder
+
+
+def chosen(rows: Mapping[str, Row], only: str) -> dict[str, Row]:
+    """The rows named in `only`, separated by commas, in the table's order; all without it.
+
+    Raises:
+        UsageError: for a name that does not exist.
+    """
+    names = {name.strip() for name in only.split(",") if name.strip()} or set(rows)
+    if unknown := sorted(names - set(rows)):
+        raise UsageError(f"--only {', '.join(unknown)}: the rows are {', '.join(rows)}")
+    return {name: row for name, row in rows.items() if name in names}
+
+
+def measure(
+    rows: Mapping[Name, Sequence[Work[Lab]]], samples: Path, options: argparse.Namespace
+) -> dict[Name, Spreads]:
+    """Do the runs of every row, one for each seed, and spread their figures over the seeds.
+
+    Rows that ask for the same run share it.
+
+    Raises:
+        RvsenseError: naming the run that failed, with its traceback.
+    """
+    units = {name_of(work): work for works in rows.values() for work in works}
+    folder = Path(options.cache) / f"results-{_content(samples)}"
+    with tqdm(desc="runs", total=len(units), disable=None) as bar:
+        results = run_units(
+            [Unit(name, work, 1.0) for name, work in units.items()],
+            folder,
+            functools.partial(open_lab, samples),
+            jobs=options.jobs,
+            progress=bar.update,
+        )
+    return {name: _spreads([results[name_of(w)] for w in works]) for name, works in rows.items()}
+
+
+def name_of(work: Work[Lab]) -> str:
+    """The name of a run's result: a digest of its settings and of what no setting reaches."""
+    return _digest(repr((work, DRAWS, Augmentation())).encode())
+
+
+def markdown(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """A table; the first column is text, the others are figures."""
+    ruler = ["---", *("---:" for _ in head[1:])]
+    return "\n".join(f"| {' | '.join(row)} |" for row in (head, ruler, *rows))
+
+
+def shown(figure: Mapping[str, Any]) -> str:
+    """Mean ± population deviation over the seeds."""
+    return f"{figure['mean']:.3f} ± {figure['std']:.3f}"
+
+
+def _spreads(runs: Sequence[Mapping[str, float]]) -> Spreads:
+    return {figure: spread([run[figure] for run in runs]) for figure in runs[0]}
+
+
+def _content(samples: Path) -> str:
+    """Results belong to what is in the files, wherever they lie."""
+    digest = hashlib.sha256()
+    for path in sorted(samples.glob("*.safetensors")):
+        digest.update(path.read_bytes())
+    return digest.hexdigest()[:12]
+
+
+def _digest(text: bytes) -> str:
+    return hashlib.sha256(text).hexdigest()[:12]
