@@ -20,10 +20,10 @@ MEAN = 0.0
 class Augmentation:
     """Ranges of the draws, in cells and in standard deviations of the input."""
 
-    range_shift: int = 6
-    azimuth_shift: int = 10
-    gain: float = 0.2
-    noise: float = 0.1
+    range_shift: int = 10
+    azimuth_shift: int = 16
+    gain: float = 0.4
+    noise: float = 0.2
     mirror: float = 0.5
     """Probability that left and right are exchanged."""
     range_mask: int = 0

@@ -6,7 +6,7 @@ from typing import Any
 
 from rvsense.config import Learning
 from rvsense.errors import UsageError
-from rvsense.learner.recipe import PAPER, steps_for
+from rvsense.learner.recipe import PAPER, as_stated, steps_for
 
 BUDGETS = ("quick", "full")
 MAX_SEEDS = 100
@@ -106,23 +106,14 @@ def plan_for(preset: str, budget: str, pairs: int, seeds: int | None) -> Plan:
 def settings_for(preset: str, teacher_weights: str) -> Learning:
     """The learner's settings for pre-training on a whole dataset.
 
-    The paper's are its own; it gives no warm-up, averages no weights and excludes no negative.
+    Their number of steps is the plan's.
     """
     learning = Learning(preset=preset, teacher_weights=teacher_weights)
     if preset == "edge":
         # From a whole table, unlike on the stream, a faster rate is steady (docs/learning.md).
-        return replace(learning, learning_rate=0.1)
-    return replace(
-        learning,
-        learning_rate=PAPER.learning_rate,
-        momentum=PAPER.momentum,
-        weight_decay=PAPER.weight_decay,
-        batch=PAPER.batches[0],
-        queue=max(PAPER.queues[PAPER.batches[0]]),
-        warmup_steps=0,
-        ema_samples=0,
-        exclusion_s=0.0,
-    )
+        return replace(learning, learning_rate=0.2)
+    batch = PAPER.batches[0]
+    return as_stated(learning, batch=batch, queue=max(PAPER.queues[batch]), pairs=0)
 
 
 def pretraining(learning: Learning, plan: Plan, **changes: Any) -> Learning:

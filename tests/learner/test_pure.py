@@ -148,7 +148,7 @@ def test_learner_imports_neither_daemon_nor_replay() -> None:
 
 def test_pure_files_stay_pure() -> None:
     """Decisions know no socket, clock or thread; only the process's files do."""
-    shell = {"main.py", "service.py", "publication.py", "keeping.py", "lock.py"}
+    shell = {"main.py", "service.py", "publication.py", "keeping.py", "lock.py", "group.py"}
     for path in FOLDER.glob("*.py"):
         roots = {name.split(".")[0] for name in imported(path)}
         if path.name not in shell:
