@@ -18,7 +18,7 @@ from rvsense.encoders import RadarEncoder
 from rvsense.frames import CLASSES
 from rvsense.learner.augment import Augmentation, augment
 from rvsense.learner.averaging import Average
-from rvsense.learner.headfit import assign_folds
+from rvsense.learner.headfit import FOLDS, assign_folds
 from rvsense.learner.offline.samples import Samples
 
 PENULTIMATE = 128
@@ -140,11 +140,18 @@ def teach(
 
 
 def set_aside(train: Tensor, data: Samples) -> tuple[Tensor, Tensor]:
-    """Training rows, and a fifth of them for early stopping; no sequence is in both."""
-    if len(train) < VALIDATION_MIN:
-        return train, train[:0]
-    folds = assign_folds(data.labels[train], data.sequences[train])
-    return train[folds != 0], train[folds == 0]
+    """Training rows, and a fifth of them for early stopping; no sequence is in both.
+
+    None are set aside where that would take a class from either, since few sequences show it.
+    """
+    labels = data.labels[train]
+    if len(train) >= VALIDATION_MIN:
+        folds = assign_folds(labels, data.sequences[train])
+        for fold in range(FOLDS):
+            aside = folds == fold
+            if all(len(torch.unique(labels[side])) == len(CLASSES) for side in (aside, ~aside)):
+                return train[~aside], train[aside]
+    return train, train[:0]
 
 
 @torch.inference_mode()

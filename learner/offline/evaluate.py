@@ -5,33 +5,37 @@ import hashlib
 import json
 import os
 import sys
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
-from tqdm import tqdm
 
+from rvsense import __version__
 from rvsense.atomic import write_file
-from rvsense.errors import DatasetError
+from rvsense.errors import DatasetError, UsageError
 from rvsense.frames import CLASSES
 from rvsense.learner.offline.assemble import assemble
 from rvsense.learner.offline.crew import run_units
 from rvsense.learner.offline.figures import need_plots, write_figures
+from rvsense.learner.offline.fingerprint import fingerprint
 from rvsense.learner.offline.gather import Encoding, Recording, gather
 from rvsense.learner.offline.plan import Plan, plan_for, settings_for
+from rvsense.learner.offline.progress import progress_bar
 from rvsense.learner.offline.report import write_report
 from rvsense.learner.offline.samples import Samples, load
 from rvsense.learner.offline.stages import Bench
+from rvsense.learner.offline.task import TEST_SHARE
 from rvsense.learner.offline.units import units_of
 from rvsense.learner.presets import PRESETS
 from rvsense.machine import pick_device
 
 MIN_RECORDINGS = 10
 """Recordings with radar and images: fewer cannot be split by sequence."""
+PROBLEMS_TOLD = 10
+MAX_JOBS = 256
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,36 +63,42 @@ def evaluate(
     A `plan` of one's own takes the place of the budget's.
 
     Raises:
+        UsageError: when the options ask for something impossible.
         DatasetError: when the dataset is too small for it, with what was found and is needed.
         ConfigError: when weights or the plotting libraries are missing.
     """
     need_plots()
     usable = _usable(recordings, options.name)
+    _check(options)
     learning = settings_for(options.preset, options.teacher_weights)
     device = pick_device(learning.device, "device")
-    jobs = options.jobs or (1 if device.type == "cuda" else os.cpu_count() or 1)
-    pairs = sum(len(r.radar_ns) for r in usable)
-    plan = plan or plan_for(options.preset, options.budget, pairs, options.seeds)
+    cores = options.jobs or len(os.sched_getaffinity(0))
+    jobs = 1 if device.type == "cuda" and not options.jobs else cores
+    # What pre-training sees of them, for the paper's number of epochs.
+    pairs = sum(len(r.radar_ns.keys() & r.camera_ns.keys()) for r in usable) * (1 - TEST_SHARE)
+    plan = plan or plan_for(options.preset, options.budget, round(pairs), options.seeds)
     teacher = PRESETS[options.preset].teacher(options.teacher_weights, device)
     before = teacher.sha256()
     encoding = Encoding(options.preset, options.teacher_weights, before, plan.every)
-    samples_folder = options.out / "work" / f"samples-{_digest(encoding, [r.name for r in usable])}"
-    with _bar("encoding", len(usable)) as bar:
-        gathered = gather(usable, encoding, samples_folder, jobs, bar.update)
-    data = gathered.samples
-    for problem in gathered.problems:
-        print(f"left out: {problem}", file=sys.stderr)
+    content = _digest(encoding, fingerprint(usable))
+    samples_folder = options.out / "work" / f"samples-{content}"
+    with progress_bar("encoding", sum(len(r.radar_ns) for r in usable) / plan.every) as advance:
+        gathered = gather(usable, encoding, samples_folder, cores, advance)
+    data = load(gathered.paths, inputs=False)
+    _tell_of(gathered.problems)
     bench = Bench(data, plan, learning, options.preset, options.split, Path(), device)
     tasks = [bench.task(seed) for seed in range(plan.seeds)]
-    folder = options.out / "work" / _digest(encoding, plan, learning, options.split)
+    # Whatever results depend on: those of other data or settings lie elsewhere.
+    what = (__version__, content, plan, learning, options.split, device.type)
+    folder = options.out / "work" / _digest(*what)
     units = units_of(plan, max(len(task.train) for task in tasks))
     context = functools.partial(
         open_bench,
-        samples_folder,
+        gathered.paths,
         replace(bench, data=data.take(torch.arange(0)), folder=folder, tasks={}),
     )
-    with _bar("learning", sum(unit.cost for unit in units)) as bar:
-        results = run_units(units, folder, context, jobs=jobs, progress=bar.update)
+    with progress_bar("learning", sum(unit.cost for unit in units)) as advance:
+        results = run_units(units, folder, context, jobs=jobs, progress=advance)
     points = results["embedding"]
     write_file(options.out / "embedding.json", json.dumps(points).encode())
     found = assemble(results, plan) | {
@@ -116,11 +126,11 @@ def evaluate(
     return found
 
 
-def open_bench(samples_folder: Path, empty: Bench) -> Bench:
+def open_bench(samples: Sequence[Path], empty: Bench) -> Bench:
     """The bench with its samples, in the process that will work on it."""
     # Not every CUDA kernel has a deterministic form.
     torch.use_deterministic_algorithms(True, warn_only=empty.device.type != "cpu")
-    return replace(empty, data=load(sorted(samples_folder.glob("*.safetensors"))), tasks={})
+    return replace(empty, data=load(samples), tasks={})
 
 
 def write_pages(found: dict[str, Any], out: Path, environment: dict[str, str]) -> Path:
@@ -135,6 +145,17 @@ def write_pages(found: dict[str, Any], out: Path, environment: dict[str, str]) -
     figures = write_figures(metrics, points, out / "figures")
     write_report(metrics, figures, out / "report.html")
     return out / "report.html"
+
+
+def _check(options: Options) -> None:
+    if not 0 <= options.jobs <= MAX_JOBS:
+        raise UsageError(f"--jobs {options.jobs}: 0, which means one per core, to {MAX_JOBS}")
+    try:
+        options.out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UsageError(
+            f"--out {options.out}: {error.strerror}; name a folder, new or of an earlier run"
+        ) from None
 
 
 def _usable(recordings: Sequence[Recording], name: str) -> list[Recording]:
@@ -159,6 +180,13 @@ def _dataset(data: Samples, recordings: Sequence[Recording], options: Options) -
     }
 
 
+def _tell_of(problems: Sequence[str]) -> None:
+    for problem in problems[:PROBLEMS_TOLD]:
+        print(f"left out: {problem}", file=sys.stderr)
+    if len(problems) > PROBLEMS_TOLD:
+        print(f"left out: {len(problems)} frames in all", file=sys.stderr)
+
+
 def _distinct(numbers: Tensor) -> int:
     return len(torch.unique(numbers))
 
@@ -170,11 +198,3 @@ def _flat(plan: Plan) -> dict[str, Any]:
 def _digest(*parts: Any) -> str:
     """A name for what results depend on: results of other settings lie elsewhere."""
     return hashlib.sha256(repr(parts).encode()).hexdigest()[:12]
-
-
-@contextmanager
-def _bar(what: str, total: float) -> Iterator[tqdm]:
-    """A progress bar with the time that remains; resumed work does not count as speed."""
-    form = "{desc:>9} {percentage:3.0f}% |{bar}| {elapsed} gone, {remaining} to go"
-    with tqdm(desc=what, total=total, bar_format=form, smoothing=0.05, disable=None) as bar:
-        yield bar

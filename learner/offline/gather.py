@@ -3,9 +3,7 @@ as there are cores. A run that was interrupted goes on with the sequences that a
 """
 
 import functools
-import multiprocessing
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, ProcessPoolExecutor, as_completed
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -15,7 +13,8 @@ import torch
 from rvsense.errors import FrameError, RvsenseError
 from rvsense.features import encoder_input
 from rvsense.frames import CLASSES, SceneObject, scene_class
-from rvsense.learner.offline.samples import UNLABELLED, Samples, load, readable, save
+from rvsense.learner.offline.crew import Tell, Unit, result_path, run_units
+from rvsense.learner.offline.samples import UNLABELLED, Samples, readable, save
 from rvsense.learner.presets import PRESETS
 from rvsense.learner.teacher import Teacher
 
@@ -62,9 +61,9 @@ class Encoding:
 
 @dataclass(frozen=True, slots=True)
 class Gathered:
-    """Samples of all recordings, and what happened on the way."""
+    """Where the samples of all recordings lie, and what happened on the way."""
 
-    samples: Samples
+    paths: list[Path]
     problems: list[str]
     """Frames that could not be read, with the reason."""
     teacher_sha256: str
@@ -76,67 +75,77 @@ def gather(
     encoding: Encoding,
     folder: Path,
     jobs: int,
-    progress: Callable[[int], object],
+    progress: Callable[[float], object],
 ) -> Gathered:
     """Samples of all recordings that have radar and images.
 
-    `progress` is told the number of sequences finished since the last call.
+    `folder` is for these recordings and this encoding alone. `progress` is told the number of
+    frames done since the last call, the first time those of earlier runs.
 
     Raises:
-        ConfigError: when the teacher's weights are missing.
+        RvsenseError: when a process fails, naming the sequence by its number.
     """
     sites = {site: n for n, site in enumerate(sorted({r.site for r in recordings}))}
-    paths = [folder / f"{number:05d}.safetensors" for number in range(len(recordings))]
-    todo = [n for n, path in enumerate(paths) if not readable(path)]
-    progress(len(paths) - len(todo))
-    spawn = multiprocessing.get_context("spawn")
-    problems: list[str] = []
-    after = {encoding.teacher_sha256}
-    with ProcessPoolExecutor(jobs, mp_context=spawn, initializer=one_thread) as pool:
-        waiting: list[Future[tuple[list[str], str]]] = [
-            pool.submit(_encode, recordings[n], encoding, n, sites[recordings[n].site], paths[n])
-            for n in todo
-        ]
-        try:
-            for done in as_completed(waiting):
-                left_out, sha256 = done.result()
-                problems += left_out
-                after.add(sha256)
-                progress(1)
-        except BaseException:
-            pool.shutdown(cancel_futures=True)
-            raise
-    if len(after) > 1:
-        raise RvsenseError(f"the teacher changed while it encoded: {', '.join(sorted(after))}")
-    return Gathered(load(paths), sorted(problems), after.pop())
+    units = [
+        Unit(
+            f"{number:05d}",
+            Encode(recording, encoding, number, sites[recording.site], folder),
+            cost=len(recording.radar_ns) / encoding.every,
+        )
+        for number, recording in enumerate(recordings)
+    ]
+    paths = [samples_path(folder, number) for number in range(len(recordings))]
+    for unit, path in zip(units, paths, strict=True):
+        if not readable(path):  # its result, if there is one, says nothing
+            result_path(folder, unit.name).unlink(missing_ok=True)
+    teacher = functools.partial(open_teacher, encoding.preset, encoding.teacher_weights)
+    results = run_units(units, folder, teacher, jobs=jobs, progress=progress)
+    after = {result["teacher_sha256"] for result in results.values()}
+    if after != {encoding.teacher_sha256}:
+        raise RvsenseError(
+            f"the teacher was {encoding.teacher_sha256} before the first image and is "
+            f"{', '.join(sorted(after))} after the last"
+        )
+    problems = [problem for name in sorted(results) for problem in results[name]["problems"]]
+    return Gathered(paths, problems, after.pop())
 
 
-def one_thread() -> None:
-    """Each process its own core: two busy processes of two threads each stand in their way."""
-    torch.set_num_threads(1)
+def samples_path(folder: Path, sequence: int) -> Path:
+    """Where the samples of a sequence lie."""
+    return folder / f"{sequence:05d}.safetensors"
 
 
-@functools.lru_cache(maxsize=1)
-def _teacher(preset: str, weights: str) -> Teacher:
+def open_teacher(preset: str, weights: str) -> Teacher:
+    """The teacher of a process that encodes: one thread each, so on the CPU."""
     return PRESETS[preset].teacher(weights, torch.device("cpu"))
 
 
-def _encode(
-    recording: Recording, encoding: Encoding, sequence: int, site: int, path: Path
-) -> tuple[list[str], str]:
-    teacher = _teacher(encoding.preset, encoding.teacher_weights)
-    rows, problems = [], []
-    for frame_id in _paired_ids(recording, encoding.every):
-        try:
-            rows.append(_row(recording, frame_id, encoding.preset, teacher))
-        except FrameError as error:
-            problems.append(f"{recording.name} frame {frame_id}: {error}")
-    columns = [torch.stack(column) for column in zip(*rows, strict=True)] if rows else []
-    channels = len(PRESETS[encoding.preset].channels)
-    inputs, keys, labels, ranges, stamps = columns or _nothing(channels, teacher.key_dim)
-    numbers = torch.full((len(labels),), sequence), torch.full((len(labels),), site)
-    save(path, Samples(inputs, keys, labels, ranges, stamps, *numbers))
-    return problems, teacher.sha256()
+@dataclass(frozen=True, slots=True)
+class Encode:
+    """One recording to samples; leaves them in a file."""
+
+    recording: Recording
+    encoding: Encoding
+    sequence: int
+    site: int
+    folder: Path
+
+    def __call__(self, teacher: Teacher, tell: Tell) -> dict[str, Any]:
+        """Frames that could not be read, and the teacher's digest after the last."""
+        preset = PRESETS[self.encoding.preset]
+        ids = list(_paired_ids(self.recording, self.encoding.every))
+        rows, problems = [], []
+        for frame_id in ids:
+            try:
+                rows.append(_row(self.recording, frame_id, preset.channels, teacher))
+            except FrameError as error:
+                problems.append(f"{self.recording.name} frame {frame_id}: {error}")
+            tell(1.0 / len(ids))
+        columns = [torch.stack(column) for column in zip(*rows, strict=True)]
+        columns = columns or _nothing(len(preset.channels), teacher.key_dim)
+        numbers = [torch.full((len(columns[0]),), own) for own in (self.sequence, self.site)]
+        save(samples_path(self.folder, self.sequence), Samples(*columns, *numbers))
+        return {"problems": problems, "teacher_sha256": teacher.sha256()}
 
 
 def _paired_ids(recording: Recording, every: int) -> Iterator[int]:
@@ -144,14 +153,14 @@ def _paired_ids(recording: Recording, every: int) -> Iterator[int]:
 
 
 def _row(
-    recording: Recording, frame_id: int, preset: str, teacher: Teacher
+    recording: Recording, frame_id: int, channels: Sequence[str], teacher: Teacher
 ) -> tuple[torch.Tensor, ...]:
     radar, camera = recording.read_radar(frame_id), recording.read_camera(frame_id)
     objects = recording.objects(frame_id)
     name = None if objects is None else scene_class(objects)
     label = UNLABELLED if name is None else CLASSES.index(name)
     return (
-        encoder_input(torch.from_numpy(radar.heatmap)[None], PRESETS[preset].channels)[0].half(),
+        encoder_input(torch.from_numpy(radar.heatmap)[None], channels)[0].half(),
         teacher.encode(camera.codec, camera.image, camera.shape).half(),
         torch.tensor(label),
         torch.tensor(min((item.range_m for item in objects or ()), default=float("nan"))),

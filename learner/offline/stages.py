@@ -4,7 +4,6 @@ Encoders travel between stages as files beside the results.
 """
 
 import math
-from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -17,7 +16,6 @@ from torch import Tensor
 from rvsense.atomic import write_file
 from rvsense.config import Learning
 from rvsense.encoders import RadarEncoder
-from rvsense.frames import CLASSES
 from rvsense.head import HeadFit
 from rvsense.learner.headfit import calibration_error, fit_head
 from rvsense.learner.offline import downstream, probe
@@ -226,11 +224,6 @@ def by_range(answers: Tensor, data: Samples, task: Task) -> dict[str, Any]:
 def save_network(path: Path, network: torch.nn.Module) -> None:
     """Write a network's tensors, whole or not at all."""
     write_file(path, to_bytes({k: v.contiguous() for k, v in network.state_dict().items()}))
-
-
-def classes_of(rows: Tensor) -> Sequence[str]:
-    """Names of (n,) class indices."""
-    return [CLASSES[i] for i in rows.tolist()]
 
 
 def _pretrain(bench: Bench, learning: Learning, seed: int, tell: Tell) -> Any:

@@ -104,7 +104,7 @@ def test_a_process_that_cannot_begin_is_reported(tmp_path: Path) -> None:
 
 def test_needs_that_nobody_meets_are_named(tmp_path: Path) -> None:
     """An error in a plan is no wait without end."""
-    with pytest.raises(RvsenseError, match="nobody does: .*'nothing'"):
+    with pytest.raises(RvsenseError, match=r"nobody does: .*'nothing'"):
         run([unit("one", Draw(1, tmp_path / "log"), "nothing")], tmp_path)
 
 
