@@ -6,7 +6,8 @@
 Every row is pre-trained over a whole table with the same number of updates and the same
 schedule, the one of `rvsense evaluate`, and judged by a linear layer with shares of the labels
 and by 20 nearest neighbours, on sequences, and again on whole sites, that were held out. Mean ±
-deviation over seeds; each seed has one split and one set of initial weights for all rows.
+deviation over seeds; each seed has one split and one set of initial weights for all rows, so
+that a row's gain over the base is taken within seeds.
 """
 
 import argparse
@@ -38,6 +39,7 @@ from rvsense.atomic import write_file
 from rvsense.config import Learning
 from rvsense.errors import RvsenseError, UsageError
 from rvsense.learner.augment import Augmentation
+from rvsense.learner.offline.assemble import spread
 from rvsense.learner.offline.crew import Tell
 from rvsense.learner.offline.plan import settings_for
 from rvsense.learner.offline.pretrain import pretrain
@@ -49,8 +51,13 @@ SPLITS = {
     "site": tuple(LINEAR.values()),
 }
 """What is held out, and the figures that the table shows of it."""
+COLUMNS = {figure: f"{100 * share:g} %" for share, figure in LINEAR.items()} | {"knn": "kNN"}
+BASE = "base"
 MASK_CELLS = 24
 """Widest band that masks blank: about a fifth of each axis."""
+
+Measured = dict[tuple[str, str], Spreads]
+"""Lever and split to what its runs found."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +75,7 @@ def lever(**changes: Any) -> Lever:
 
 LEVERS = {
     "untrained": lever(total_steps=0),
-    "base": lever(),
+    BASE: lever(),
     "the paper's form": lever(background="kept", negatives="all"),
     "background removed only": lever(background="removed", negatives="all"),
     "negatives of the site only": lever(background="kept", negatives="site"),
@@ -119,7 +126,14 @@ class Ablated:
             augmentation=self.augmentation,
             after_step=lambda _: tell(1.0 / learning.total_steps),
         )
-        return scores(done.encoder, data, task, seed=self.seed, since=since)
+        return scores(
+            done.encoder,
+            data,
+            task,
+            seed=self.seed,
+            since=since,
+            updates=learning.total_steps,
+        )
 
 
 def of_channels(data: Samples, channels: tuple[str, ...]) -> Samples:
@@ -131,27 +145,38 @@ def of_channels(data: Samples, channels: tuple[str, ...]) -> Samples:
 
 def run_of(lever: Lever, base: Learning, split: str, seed: int) -> Ablated:
     """The run of a lever."""
-    learning = settled(replace(base, **dict(lever.changes)), EDGE)
-    return Ablated(learning, lever.augmentation, split, seed)
+    return Ablated(replace(base, **dict(lever.changes)), lever.augmentation, split, seed)
 
 
-def table(levers: Sequence[str], measured: dict[tuple[str, str], Spreads]) -> str:
-    """The rows as Markdown; measured by lever and split, of which each has its columns."""
-    shares = {figure: f"{100 * share:g} %" for share, figure in LINEAR.items()} | {"knn": "kNN"}
+def gain(own: Spreads, base: Spreads) -> dict[str, Any]:
+    """What a lever adds to the mean accuracy over the shares of labels, seed by seed.
+
+    Seeds differ more than levers do, since each has its own split: so differences are taken
+    within a seed before they are averaged.
+    """
+    seeds = zip(*(own[f]["values"] for f in LINEAR.values()), strict=True)
+    before = zip(*(base[f]["values"] for f in LINEAR.values()), strict=True)
+    return spread([fmean(a) - fmean(b) for a, b in zip(seeds, before, strict=True)])
+
+
+def table(levers: Sequence[str], measured: Measured) -> str:
+    """The rows as Markdown. Each split has its columns, and one for the gain over the base."""
     splits = [split for split in SPLITS if (levers[0], split) in measured]
-    columns = [(split, figure) for split in splits for figure in SPLITS[split]]
-    head = ["lever", *(f"{shares[figure]} by {split}" for split, figure in columns), "CPU s"]
-    return markdown(
-        head,
-        [
-            [
-                name,
-                *(shown(measured[name, split][figure]) for split, figure in columns),
-                f"{fmean(measured[name, split]['cpu_s']['mean'] for split in splits):.0f}",
-            ]
-            for name in levers
-        ],
-    )
+    head = ["lever"]
+    for split in splits:
+        head += [f"{COLUMNS[figure]} by {split}" for figure in SPLITS[split]]
+        head += [f"gain by {split}"] if (BASE, split) in measured else []
+    return markdown([*head, "CPU s"], [_cells(name, splits, measured) for name in levers])
+
+
+def _cells(name: str, splits: Sequence[str], measured: Measured) -> list[str]:
+    cells = [name]
+    for split in splits:
+        own = measured[name, split]
+        cells += [shown(own[figure]) for figure in SPLITS[split]]
+        if (BASE, split) in measured:
+            cells.append(shown(gain(own, measured[BASE, split]), "+.3f"))
+    return [*cells, f"{fmean(measured[name, split]['cpu_s']['mean'] for split in splits):.0f}"]
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -163,7 +188,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--splits", default=",".join(SPLITS), help="what is held out")
     options = parser.parse_args(arguments)
     torch.set_num_threads(1)
-    base = replace(settings_for("edge", ""), device="cpu", total_steps=options.steps)
+    base = settled(replace(settings_for("edge", ""), device="cpu", total_steps=options.steps), EDGE)
     splits = options.splits.split(",")
     try:
         if unknown := set(splits) - set(SPLITS):

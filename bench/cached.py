@@ -35,6 +35,8 @@ DRAWS = {0.01: 8, 0.1: 3, 1.0: 1}
 """Share of the labels to the number of draws: the fewer labels, the more is chance."""
 LINEAR = {share: f"linear_{100 * share:g}" for share in DRAWS}
 """Share of the labels to the name of the accuracy with it."""
+VERSION = 2
+"""Of the results: another number computes all of them anew."""
 
 Name = TypeVar("Name")
 Row = TypeVar("Row")
@@ -67,11 +69,12 @@ def open_lab(folder: Path) -> Lab:
 
 
 def scores(
-    encoder: RadarEncoder, data: Samples, task: Task, *, seed: int, since: float
+    encoder: RadarEncoder, data: Samples, task: Task, *, seed: int, since: float, updates: int
 ) -> dict[str, float]:
     """Accuracies of a linear layer and of neighbours on frozen features, and what it all took.
 
     `since` is `time.process_time()` before the training: the probe's time is not counted.
+    `updates` is how many steps it had.
     """
     cpu_s = time.process_time() - since
     features = probe.encoder_features(encoder, data, task)
@@ -79,7 +82,8 @@ def scores(
         LINEAR[share]: probe.linear(features, share, draws, seed).accuracy
         for share, draws in DRAWS.items()
     }
-    return found | {"knn": probe.nearest_neighbours(features), "cpu_s": cpu_s}
+    nearest = probe.nearest_neighbours(features)
+    return found | {"knn": nearest, "cpu_s": cpu_s, "updates": updates}
 
 
 def add_options(parser: argparse.ArgumentParser, *, steps: int) -> None:
@@ -156,7 +160,7 @@ def measure(
 
 def name_of(work: Work[Lab]) -> str:
     """The name of a run's result: a digest of its settings and of what no setting reaches."""
-    return _digest(repr((work, DRAWS, Augmentation())).encode())
+    return _digest(repr((VERSION, work, DRAWS, Augmentation())).encode())
 
 
 def markdown(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
@@ -165,9 +169,9 @@ def markdown(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     return "\n".join(f"| {' | '.join(row)} |" for row in (head, ruler, *rows))
 
 
-def shown(figure: Mapping[str, Any]) -> str:
+def shown(figure: Mapping[str, Any], form: str = ".3f") -> str:
     """Mean ± population deviation over the seeds."""
-    return f"{figure['mean']:.3f} ± {figure['std']:.3f}"
+    return f"{figure['mean']:{form}} ± {figure['std']:.3f}"
 
 
 def _spreads(runs: Sequence[Mapping[str, float]]) -> Spreads:

@@ -83,7 +83,14 @@ class Stream:
         trainer = trainer_of(self.learning, lab.data.keys.shape[1], self.seed)
         share = 1.0 / len(rows)
         play(trainer, lab.data, rows, self.steps, after_pair=lambda: tell(share))
-        return scores(trainer.average.encoder, lab.data, task, seed=self.seed, since=since)
+        return scores(
+            trainer.average.encoder,
+            lab.data,
+            task,
+            seed=self.seed,
+            since=since,
+            updates=trainer.counters.step,
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +116,14 @@ class Shuffled:
             device=CPU,
             after_step=lambda _: tell(1.0 / learning.total_steps),
         )
-        return scores(done.encoder, lab.data, task, seed=self.seed, since=since)
+        return scores(
+            done.encoder,
+            lab.data,
+            task,
+            seed=self.seed,
+            since=since,
+            updates=learning.total_steps,
+        )
 
 
 Arm = Callable[[int], Stream | Shuffled]
@@ -210,15 +224,16 @@ def varied_arms(learning: Learning, steps: int, what: str) -> dict[str, Arm]:
 
 def table(measured: dict[str, Spreads]) -> str:
     """The rows as Markdown."""
-    head = ["arm", *(f"{100 * share:g} % labels" for share in LINEAR), "kNN", "CPU s"]
-    figures = (*LINEAR.values(), "knn")
-    return markdown(
-        head,
+    head = ["arm", *(f"{100 * share:g} % labels" for share in LINEAR), "kNN", "updates", "CPU s"]
+    rows = [
         [
-            [name, *(shown(found[figure]) for figure in figures), f"{found['cpu_s']['mean']:.0f}"]
-            for name, found in measured.items()
-        ],
-    )
+            name,
+            *(shown(found[figure]) for figure in (*LINEAR.values(), "knn")),
+            *(f"{found[figure]['mean']:.0f}" for figure in ("updates", "cpu_s")),
+        ]
+        for name, found in measured.items()
+    ]
+    return markdown(head, rows)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
