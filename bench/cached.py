@@ -8,6 +8,7 @@ command that was interrupted, or asks for an arm of another table, computes only
 import argparse
 import functools
 import hashlib
+import sys
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -15,7 +16,6 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import torch
-from tqdm import tqdm
 
 from rvsense.encoders import RadarEncoder
 from rvsense.errors import UsageError
@@ -23,7 +23,9 @@ from rvsense.learner.augment import Augmentation
 from rvsense.learner.offline import probe
 from rvsense.learner.offline.assemble import spread
 from rvsense.learner.offline.crew import Unit, Work, run_units
+from rvsense.learner.offline.fingerprint import fingerprint
 from rvsense.learner.offline.gather import Encoding, gather
+from rvsense.learner.offline.progress import progress_bar
 from rvsense.learner.offline.samples import Samples, load
 from rvsense.learner.offline.task import Task, make_task
 from rvsense.learner.presets import PRESETS
@@ -116,10 +118,13 @@ def samples_folder(options: argparse.Namespace) -> Path:
         if sequence.split == "train" and sequence.radar_ns and sequence.camera_ns
     ]
     encoding = Encoding("edge", "", EDGE.teacher("", CPU).sha256(), options.every)
-    names = [recording.name for recording in recordings]
-    folder = Path(options.cache) / f"samples-{_digest(repr((encoding, names)).encode())}"
-    with tqdm(desc="encoding", total=len(recordings), disable=None) as bar:
-        gather(recordings, encoding, folder, options.jobs, bar.update)
+    content = _digest(repr((encoding, fingerprint(recordings))))
+    folder = Path(options.cache) / f"samples-{content}"
+    frames = sum(len(recording.radar_ns) for recording in recordings) / options.every
+    with progress_bar("encoding", frames) as advance:
+        gathered = gather(recordings, encoding, folder, options.jobs, advance)
+    for problem in gathered.problems:
+        print(f"left out: {problem}", file=sys.stderr)
     return folder
 
 
@@ -147,20 +152,20 @@ def measure(
     """
     units = {name_of(work): work for works in rows.values() for work in works}
     folder = Path(options.cache) / f"results-{_content(samples)}"
-    with tqdm(desc="runs", total=len(units), disable=None) as bar:
+    with progress_bar("runs", len(units)) as advance:
         results = run_units(
             [Unit(name, work, 1.0) for name, work in units.items()],
             folder,
             functools.partial(open_lab, samples),
             jobs=options.jobs,
-            progress=bar.update,
+            progress=advance,
         )
     return {name: _spreads([results[name_of(w)] for w in works]) for name, works in rows.items()}
 
 
 def name_of(work: Work[Lab]) -> str:
     """The name of a run's result: a digest of its settings and of what no setting reaches."""
-    return _digest(repr((VERSION, work, DRAWS, Augmentation())).encode())
+    return _digest(repr((VERSION, work, DRAWS, Augmentation())))
 
 
 def markdown(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
@@ -186,5 +191,5 @@ def _content(samples: Path) -> str:
     return digest.hexdigest()[:12]
 
 
-def _digest(text: bytes) -> str:
-    return hashlib.sha256(text).hexdigest()[:12]
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()[:12]
