@@ -37,7 +37,9 @@ class Plan:
     finetune_rate: float
     weight_decay: float
     least_steps: int
-    """Few labels make short epochs: then there are more of them."""
+    """Few labels make short epochs: supervision then takes more of them."""
+    finetune_least_steps: int
+    """The same for fine-tuning, which starts nearer to its end and soon overfits."""
 
 
 QUICK = Plan(
@@ -55,7 +57,8 @@ QUICK = Plan(
     supervised_rate=1e-3,
     finetune_rate=1e-3,
     weight_decay=0.05,
-    least_steps=150,
+    least_steps=200,
+    finetune_least_steps=50,
 )
 FULL = replace(
     QUICK,
@@ -69,6 +72,7 @@ FULL = replace(
     supervised_epochs=16,
     finetune_epochs=8,
     least_steps=300,
+    finetune_least_steps=75,
 )
 
 
@@ -95,6 +99,7 @@ def plan_for(preset: str, budget: str, pairs: int, seeds: int | None) -> Plan:
             finetune_rate=PAPER.downstream_learning_rate,
             weight_decay=PAPER.weight_decay,
             least_steps=1,
+            finetune_least_steps=1,
         )
     if seeds is None:
         return plan

@@ -26,8 +26,10 @@ from rvsense.learner.offline.samples import Samples
 from rvsense.learner.offline.task import Task, label_draw, make_task
 from rvsense.learner.presets import PRESETS, initial_encoder
 
-RANGE_EDGES_M = (0.0, 5.0, 10.0, 15.0, 20.0, 25.0)
+RANGE_EDGES_M = (0.0, 4.0, 6.0, 8.0, 10.0, 12.0, 15.0, 25.0)
 COVERAGES = (1.0, 0.95, 0.9, 0.8, 0.7, 0.5)
+LABEL_SEED = 1000
+"""Plus the run's own: the first draw of labels of the linear layer is everyone else's too."""
 ECE_DRAW_SHARE = 0.1
 """Probabilities are judged on heads that saw this share of the labels."""
 
@@ -75,7 +77,7 @@ class Bench:
 
     def labelled(self, seed: int, share: float) -> Tensor:
         """The rows whose labels a method may see: the same ones for each method."""
-        generator = torch.Generator().manual_seed(1000 + seed)
+        generator = torch.Generator().manual_seed(LABEL_SEED + seed)
         return label_draw(self.task(seed).train, self.data.labels, share, generator)
 
 
@@ -134,7 +136,7 @@ class Taught:
         epochs = plan.finetune_epochs if tuned else plan.supervised_epochs
         how = downstream.Teaching(
             epochs=epochs,
-            least_steps=plan.least_steps,
+            least_steps=plan.finetune_least_steps if tuned else plan.least_steps,
             learning_rate=plan.finetune_rate if tuned else plan.supervised_rate,
             weight_decay=plan.weight_decay,
             augmented=PRESETS[bench.preset].augments,
@@ -169,10 +171,11 @@ class Probe:
         fresh = probe.encoder_features(bench.fresh(self.seed), data, task)
         result: dict[str, Any] = {"linear": {}, "init": {}}
         scored = {}
+        draws, seed = plan.draws, LABEL_SEED + self.seed
         for share in plan.shares:
-            scored[share] = probe.linear(found, share, plan.draws, self.seed)
+            scored[share] = probe.linear(found, share, draws, seed)
             result["linear"][str(share)] = scored[share].accuracy
-            result["init"][str(share)] = probe.linear(fresh, share, plan.draws, self.seed).accuracy
+            result["init"][str(share)] = probe.linear(fresh, share, draws, seed).accuracy
             tell(0.5 / len(plan.shares))
         answers = scored[plan.shares[-1]].probabilities.argmax(dim=1)
         result |= {

@@ -23,11 +23,14 @@ def _taught(plan: Plan, train_frames: int) -> list[Unit[Bench]]:
     units: list[Unit[Bench]] = []
     for share in sorted(plan.shares, reverse=True):
         for seed in range(plan.seeds):
-            for method, epochs, needs in (
-                ("supervised", plan.supervised_epochs, ()),
-                ("finetune", plan.finetune_epochs, (f"pretrain-{seed}",)),
+            for method, epochs, least, needs in (
+                ("supervised", plan.supervised_epochs, plan.least_steps, ()),
+                (
+                    *("finetune", plan.finetune_epochs, plan.finetune_least_steps),
+                    (f"pretrain-{seed}",),
+                ),
             ):
-                cost = max(64.0 * plan.least_steps, epochs * share * train_frames)
+                cost = max(64.0 * least, epochs * share * train_frames)
                 name = f"{method}-{seed}-{share}"
                 units.append(Unit(name, Taught(seed, share, method), cost, needs))
     return units
