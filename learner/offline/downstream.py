@@ -103,7 +103,7 @@ def teach(
         network.parameters(), lr=how.learning_rate, weight_decay=how.weight_decay
     )
     average = Average(network, round(how.average_share * epochs * each * how.batch))
-    # Few labels make many short epochs: no more points of the curve than were asked for.
+    # Few labels make many short epochs: the curve has fewer than twice the points asked for.
     measured = set(range(epochs - 1, -1, -max(epochs // max(how.epochs, 1), 1)))
     curve, best, kept = Curve(), math.inf, average.encoder
     step = 0

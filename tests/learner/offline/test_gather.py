@@ -139,9 +139,6 @@ def test_any_change_of_the_data_is_another_fingerprint() -> None:
         {"name": "e"}, {"site": "south"}, {"annotated": False}, {"frames": 6},
         {"brightness": 90}, {"bad": (0,)},
     )  # fmt: skip
-    prints = {
-        fingerprint([replace(RECORDINGS[0], **change), *same[1:]])  # type: ignore[arg-type]
-        for change in changes
-    }
+    prints = {fingerprint([replace(RECORDINGS[0], **change), *same[1:]]) for change in changes}
     assert len(prints | {fingerprint(same)}) == len(changes) + 1
     assert fingerprint(same[::-1]) != fingerprint(same)

@@ -129,3 +129,12 @@ def test_draws_of_labels_are_stratified(sizes: list[int], share: float, seed: in
     assert each == [max(round(share * min(sizes)), 1)] * 4
     assert set(drawn.tolist()) <= set(rows.tolist())
     assert len(set(drawn.tolist())) == len(drawn)
+
+
+def test_a_draw_among_rows_is_the_draw_among_their_positions() -> None:
+    """So that a linear layer on a table of features learns from the labels of all methods."""
+    labels, sequences, _ = dataset()
+    train = make_task(labels, sequences, "sequence", seed=0).train
+    one, other = (torch.Generator().manual_seed(4) for _ in range(2))
+    positions = label_draw(torch.arange(len(train)), labels[train], 0.1, other)
+    assert torch.equal(label_draw(train, labels, 0.1, one), train[positions])

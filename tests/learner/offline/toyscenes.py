@@ -80,7 +80,7 @@ def toy_samples(sequences: int = 20, frames: int = 10, channels: int = 2) -> Sam
     inputs = torch.randn(count, channels, SIDE, SIDE, generator=generator)
     centres = torch.randn(len(CLASSES), KEY_DIM, generator=generator)
     for row, label in enumerate(labels.tolist()):
-        inputs[row, :, 30 * label : 30 * label + 20] += 1.5
+        inputs[row, :, 20 : 20 + 25 * label] += 1.5
     keys = centres[labels] + 0.3 * torch.randn(count, KEY_DIM, generator=generator)
     return Samples(
         inputs=inputs.half(),
