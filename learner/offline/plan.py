@@ -123,4 +123,5 @@ def settings_for(preset: str, teacher_weights: str) -> Learning:
 
 def pretraining(learning: Learning, plan: Plan, **changes: Any) -> Learning:
     """The learner's settings for one pre-training of the plan."""
-    return replace(learning, **({"total_steps": plan.pretrain_steps} | changes))
+    given = {"total_steps": plan.pretrain_steps, "batch": plan.batch}
+    return replace(learning, **(given | changes))

@@ -137,6 +137,7 @@ class Taught:
         how = downstream.Teaching(
             epochs=epochs,
             least_steps=plan.finetune_least_steps if tuned else plan.least_steps,
+            batch=plan.batch,
             learning_rate=plan.finetune_rate if tuned else plan.supervised_rate,
             weight_decay=plan.weight_decay,
             augmented=PRESETS[bench.preset].augments,
