@@ -206,7 +206,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
     found = {
         "steps": options.steps,
         "settings": asdict(base),
-        "levers": {name: {split: measured[name, split] for split in splits} for name in levers},
+        "levers": {
+            name: {"changes": dict(own.changes)} | {s: measured[name, s] for s in splits}
+            for name, own in levers.items()
+        },
     }
     write_file(path, json.dumps(found, indent=1).encode())
     print(table(list(levers), measured))

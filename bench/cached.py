@@ -165,7 +165,8 @@ def measure(
 
 def name_of(work: Work[Lab]) -> str:
     """The name of a run's result: a digest of its settings and of what no setting reaches."""
-    return _digest(repr((VERSION, work, DRAWS, Augmentation())))
+    settings = _digest(repr((VERSION, work, DRAWS, Augmentation())))
+    return f"{type(work).__name__.lower()}-{settings}"
 
 
 def markdown(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
