@@ -182,7 +182,9 @@ def _cells(name: str, splits: Sequence[str], measured: Measured) -> list[str]:
 def main(arguments: Sequence[str] | None = None) -> None:
     """Print the table; figures of every seed go to a JSON file in the cache."""
     parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+        prog="python -m bench.ablation",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     add_options(parser, steps=400)
     parser.add_argument("--splits", default=",".join(SPLITS), help="what is held out")

@@ -3,6 +3,7 @@
 A dataset is encoded once into a folder of samples (`rvsense.learner.offline.samples`). A run is
 one arm with one seed; its result is kept under a digest of all that it depends on, so that a
 command that was interrupted, or asks for an arm of another table, computes only what is missing.
+The digest does not see code: after a change to it, raise VERSION or take another cache.
 """
 
 import argparse
@@ -38,7 +39,7 @@ DRAWS = {0.01: 8, 0.1: 3, 1.0: 1}
 LINEAR = {share: f"linear_{100 * share:g}" for share in DRAWS}
 """Share of the labels to the name of the accuracy with it."""
 VERSION = 2
-"""Of the results: another number computes all of them anew."""
+"""Of what runs do and measure: another number computes all of them anew."""
 
 Name = TypeVar("Name")
 Row = TypeVar("Row")

@@ -9,9 +9,12 @@ many updates, spread evenly over the pass, at the stream's constant rate with av
 and differ in the pool that batches are drawn from alone:
 
 - `in order`: a pool of one batch, so that every batch is the newest pairs: the control;
-- `reservoir`, `min_redundancy`, `fifo`, each with room for fewer pairs than the stream has;
-- `shuffled`: epochs over the whole table, at the same rate, and with the rate and the cool-down
-  of `rvsense evaluate`; `untrained`: the encoder that all start from.
+- `reservoir`, `min_redundancy`, `fifo`, each with room for 256, 1024 and 4096 pairs;
+- `shuffled`: epochs over the whole table, its sites' backgrounds known from the start, at the
+  same rate, and with the rate and the cool-down of `rvsense evaluate`;
+- `untrained`: the encoder that all start from.
+
+The shorter the sequences, the less the control is one: a batch of it then spans many of them.
 
 `--vary` holds the default policy and changes one setting at a time instead. Figures are on
 sequences that were held out: accuracies of a linear layer with shares of the labels and of 20
@@ -190,22 +193,18 @@ def order_arms(learning: Learning, steps: int) -> dict[str, Arm]:
     def shuffled(how: Learning, count: int, decay: Shape) -> Arm:
         return lambda seed: Shuffled(settled(replace(how, total_steps=count), EDGE), decay, seed)
 
-    table = settings_for("edge", "")
-    return (
-        {
-            "untrained": shuffled(learning, 0, "constant"),
-            "in order": streamed(pool_policy="fifo", pool_pairs=learning.batch),
-        }
-        | {
-            f"{policy} {pool}": streamed(pool_policy=policy, pool_pairs=pool)
-            for policy in POLICIES
-            for pool in POOLS
-        }
-        | {
-            "shuffled at the stream's rate": shuffled(learning, steps, "constant"),
-            "shuffled at evaluate's rate": shuffled(table, steps, "sqrt"),
-        }
-    )
+    pools = {
+        f"{policy} {pool}": streamed(pool_policy=policy, pool_pairs=pool)
+        for policy in POLICIES
+        for pool in POOLS
+    }
+    return {
+        "untrained": shuffled(learning, 0, "constant"),
+        "in order": streamed(pool_policy="fifo", pool_pairs=learning.batch),
+        **pools,
+        "shuffled at the stream's rate": shuffled(learning, steps, "constant"),
+        "shuffled at evaluate's rate": shuffled(settings_for("edge", ""), steps, "sqrt"),
+    }
 
 
 def varied_arms(learning: Learning, steps: int, what: str) -> dict[str, Arm]:
@@ -239,7 +238,9 @@ def table(measured: dict[str, Spreads]) -> str:
 def main(arguments: Sequence[str] | None = None) -> None:
     """Print the table; figures of every seed go to a JSON file in the cache."""
     parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+        prog="python -m bench.stream_order",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     add_options(parser, steps=720)
     parser.add_argument("--vary", choices=VARIED, help="one setting at a time instead")
