@@ -33,7 +33,9 @@ class Preset:
 
 
 PRESETS = {
-    "edge": Preset("edge", ("magnitude", "motion"), "residual", edge_teacher, "sqrt", True, "removed", "site"),
+    "edge": Preset(
+        "edge", ("magnitude", "motion"), "residual", edge_teacher, "sqrt", True, "removed", "site"
+    ),
     "paper": Preset("paper", ("magnitude",), VGG, paper_teacher, "cosine", False, "kept", "all"),
 }
 

@@ -112,7 +112,9 @@ def test_the_papers_encoder_is_the_papers(toy_teacher: Teacher) -> None:
     with pytest.raises(ConfigError, match=r"learning\.inputs = magnitude\+motion.*preset edge"):
         preset_of(Learning(inputs="magnitude+motion"), "paper")
     with pytest.raises(ConfigError, match=r"learning\.short_keys = 5.*preset edge"):
-        initial_encoder(PRESETS["paper"], toy_teacher.key_dim, seed=0, weights="random", short_keys=5)
+        initial_encoder(
+            PRESETS["paper"], toy_teacher.key_dim, seed=0, weights="random", short_keys=5
+        )
     with pytest.raises(ConfigError, match="16 dimensions"):
         initial_encoder(PRESETS["edge"], toy_teacher.key_dim, seed=0, weights="", short_keys=17)
 

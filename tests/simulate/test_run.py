@@ -15,6 +15,7 @@ from PIL import Image
 from rvsense.config import Simulate
 from rvsense.errors import RvsenseError, UsageError
 from rvsense.replay.layouts import open_dataset
+from rvsense.replay.sequence import SIMULATED
 from rvsense.replay.simulate import run
 from rvsense.replay.simulate.plan import plan
 from rvsense.replay.simulate.run import simulate
@@ -30,8 +31,8 @@ def digests(root: Path) -> dict[str, str]:
 
 
 def test_the_layout_is_rod2021s(small: Path, settings: Simulate) -> None:
-    """Exactly the files of the layout, no more and no fewer."""
-    wanted = set()
+    """Exactly the files of the layout, and a note of what made them."""
+    wanted = {SIMULATED}
     for one in plan(settings):
         wanted.add(f"annotations/{one.split}/{one.name}.txt")
         wanted.add(f"calib/{one.name[:10]}/cam_0.yaml")
@@ -81,6 +82,7 @@ def test_bytes_depend_on_the_seed_alone(small: Path, settings: Simulate, tmp_pat
     more = Simulate(sequences=11, frames=2, sites=2, seed=settings.seed, jobs=2)
     report = simulate(tmp_path / "again", more)
     again, before = digests(tmp_path / "again"), digests(small)
+    assert again.pop(SIMULATED) != before.pop(SIMULATED)  # it says how many sequences
     assert {name: again[name] for name in before} == before
     assert (report.sequences, report.test_sequences, report.frames) == (11, 1, 22)
     assert report.objects == sum(
@@ -109,7 +111,8 @@ def test_what_an_interrupted_run_left_is_cleared(tmp_path: Path) -> None:
     """A folder with nothing but a killed run's leftovers counts as empty."""
     (tmp_path / run.PARTIAL / "sequences").mkdir(parents=True)
     simulate(tmp_path, Simulate(sequences=1, frames=1, sites=1, jobs=1))
-    assert sorted(e.name for e in tmp_path.iterdir()) == ["annotations", "calib", "sequences"]
+    left = ["annotations", "calib", "sequences", SIMULATED]
+    assert sorted(e.name for e in tmp_path.iterdir()) == left
 
 
 @pytest.mark.parametrize(
