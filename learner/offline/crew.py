@@ -152,6 +152,7 @@ def _work(
 ) -> None:
     threading.Thread(target=_leave_with_parent, daemon=True).start()
     torch.set_num_threads(1)
+    torch.use_deterministic_algorithms(True)
     try:
         context = open_context()
         while True:
