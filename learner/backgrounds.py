@@ -42,6 +42,10 @@ class Backgrounds:
             self._means[site] = (total / count).float()
         return renewed
 
+    def known(self, place: int) -> bool:
+        """Whether `less` gives keys of this place as it will: without their background."""
+        return not self._centre or site_of(place) in self._means
+
     def less(self, keys: Tensor, places: Tensor) -> Tensor:
         """(n, D) raw keys of (n,) places to float32 keys without their sites' backgrounds."""
         keys = keys.float()
@@ -66,13 +70,25 @@ class Backgrounds:
             "means": _stack(rows, self._key_dim),
         }
 
-    def load(self, state: dict[str, Tensor]) -> None:
-        """Continue from `state`."""
+    def renewed_since(self, state: dict[str, Tensor]) -> list[int]:
+        """The sites whose background is not what it was in `state`."""
+        before = dict(zip(state["sites"].tolist(), state["means"], strict=True))
+        return [
+            site
+            for site, mean in self._means.items()
+            if site not in before or not torch.equal(mean, before[site])
+        ]
+
+    def load(self, state: dict[str, Tensor]) -> bool:
+        """Continue from `state`; True when that took off backgrounds and this will not."""
+        if not self._centre:
+            return bool((state["counts"] >= FIRST).any())
         sites = state["sites"].tolist()
         self._counts = dict(zip(sites, state["counts"].tolist(), strict=True))
         self._sums = {site: row.clone() for site, row in zip(sites, state["sums"], strict=True)}
         means = zip(sites, state["means"], strict=True)
         self._means = {s: row.clone() for s, row in means if self._counts[s] >= FIRST}
+        return False
 
 
 def _stack(rows: list[Tensor], width: int) -> Tensor:

@@ -18,6 +18,8 @@ def follow(trainer: Trainer, group: Group) -> None:
     for order in group.orders():
         if order.op == "load":
             state.load_network(trainer, order.tensors)
+        elif order.op == "forget":
+            trainer.forget(order.values["site"])
         else:
             trainer.counters.step = order.values["step"]
             group.begin_step(order.values["seed"])

@@ -37,7 +37,7 @@ class GroupError(RvsenseError):
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """What rank 0 tells the others to do: `step`, `load`, `wait` or `stop`."""
+    """What rank 0 tells the others to do: `step`, `load`, `forget`, `wait` or `stop`."""
 
     op: str
     values: dict[str, Any]
@@ -109,6 +109,11 @@ class Group:
         """Send the weights; on another rank, which has been sent them: nothing."""
         if self.rank == 0:
             self._tell("load", network)
+
+    def lead_forget(self, site: int | None) -> None:
+        """Send the order; on another rank, which has been sent it: nothing."""
+        if self.rank == 0:
+            self._tell("forget", {}, site=site)
 
     def keep_alive(self) -> None:
         """Send a sign of life when there has been none for a while."""

@@ -125,7 +125,7 @@ class Keeper:
         self._trainer.counters.nonfinite_in_a_row = 0
         for path in reversed(checkpoint.numbered(self._root)):
             try:
-                state.load_network(self._trainer, self._load(path).tensors)
+                state.roll_back(self._trainer, self._load(path).tensors)
             except ModelError as error:
                 self._notice("error", "checkpoint_refused", path=str(path), detail=str(error))
                 continue

@@ -89,6 +89,10 @@ class KeyScale:
             state["axes"] = self._axes
         return state
 
+    def frozen_since(self, state: dict[str, Tensor]) -> bool:
+        """Whether it is frozen now and was not yet in `state`."""
+        return self.frozen and int(state["count"]) < self._needed
+
     def load(self, state: dict[str, Tensor]) -> bool:
         """Continue from `state`; True when that gave keys on another scale than this will."""
         if not (self._standardise or self._short):

@@ -61,10 +61,10 @@ def load(trainer: Trainer, saved: Mapping[str, Tensor], facts: Mapping[str, Any]
     """
     load_network(trainer, saved)
     trainer.policy.load(_part(saved, "policy"))
-    if trainer.scale.load(_part(saved, "scale")):
-        trainer.queue.clear()  # its keys are no negatives for those to come
-    if backgrounds := _part(saved, "backgrounds"):  # none in a checkpoint before version 0.2
-        trainer.backgrounds.load(backgrounds)
+    other_scale = trainer.scale.load(_part(saved, "scale"))
+    backgrounds = _part(saved, "backgrounds")  # none in a checkpoint before version 0.2
+    if (backgrounds and trainer.backgrounds.load(backgrounds)) or other_scale:
+        trainer.forget(None)
     trainer.generator.set_state(saved["random.generator"])
     torch.set_rng_state(saved["random.torch"])
     if trainer.device.type == "cuda" and "random.cuda" in saved:
@@ -76,12 +76,23 @@ def load(trainer: Trainer, saved: Mapping[str, Tensor], facts: Mapping[str, Any]
         trainer.collation.counts.update(facts["collation"])
 
 
-def load_network(trainer: Trainer, saved: Mapping[str, Tensor]) -> None:
-    """Only the weights, their average, the optimiser and the queue: a roll-back (L5).
+def roll_back(trainer: Trainer, saved: Mapping[str, Tensor]) -> None:
+    """Put back the network alone (L5).
 
     Pool, labels, counters and random state go on from where they are: the pairs are not to
-    blame, and other draws are the way past the batch that was.
+    blame, and other draws are the way past the batch that was. So do backgrounds and scale of
+    the keys, and keys in the queue from before these changed are forgotten.
     """
+    load_network(trainer, saved)
+    if backgrounds := _part(saved, "backgrounds"):
+        for site in trainer.backgrounds.renewed_since(backgrounds):
+            trainer.forget(site)
+    if trainer.scale.frozen_since(_part(saved, "scale")):
+        trainer.forget(None)
+
+
+def load_network(trainer: Trainer, saved: Mapping[str, Tensor]) -> None:
+    """Only the weights, their average, the optimiser and the queue, on all ranks."""
     trainer.encoder.load_state_dict(_part(saved, "encoder"), strict=True)
     trainer.average.encoder.load_state_dict(_part(saved, "average"), strict=True)
     momentum = _part(saved, "momentum")

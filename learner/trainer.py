@@ -164,11 +164,13 @@ class Trainer:
         """
         place = place_of(site, epoch)
         self.counters.pairs += 1
-        # Keys of an old scale are no negatives for those of a new one.
         if self.backgrounds.see(key, place):
-            self.queue.forget(site_of(place))
-        if self.scale.see(self.backgrounds.less(key[None], torch.tensor([place]))[0]):
-            self.queue.clear()
+            self.forget(site_of(place))
+        # Keys that still have their background would be most of what the scale is fitted to.
+        if self.backgrounds.known(place) and self.scale.see(
+            self.backgrounds.less(key[None], torch.tensor([place]))[0]
+        ):
+            self.forget(None)
         row: dict[str, Tensor | int] = {
             "input": x,
             "key": key.half(),
@@ -184,6 +186,17 @@ class Trainer:
         kept = self.policy.slot(key, self.pool.fill, scene)
         if kept is not None:
             self.pool.put(kept, **row)
+
+    def forget(self, site: int | None) -> None:
+        """Keys of one site, or of all, are no negatives of new ones any more, on any rank.
+
+        They were measured with another ruler.
+        """
+        if site is None:
+            self.queue.clear()
+        else:
+            self.queue.forget(site)
+        self.world.lead_forget(site)
 
     def add_label(self, label: Label) -> None:
         """Keep a labelled frame for the head.

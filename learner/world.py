@@ -42,6 +42,9 @@ class World(Protocol):
     def lead_load(self, network: Mapping[str, Tensor]) -> None:
         """On rank 0: let all others continue from these weights too."""
 
+    def lead_forget(self, site: int | None) -> None:
+        """On rank 0: let all others forget the keys of one site, or of all, too."""
+
     def keep_alive(self) -> None:
         """On rank 0, every second or so: let nobody take its silence for death."""
 
@@ -67,6 +70,9 @@ class Alone:
         """Nobody follows."""
 
     def lead_load(self, network: Mapping[str, Tensor]) -> None:
+        """Nobody follows."""
+
+    def lead_forget(self, site: int | None) -> None:
         """Nobody follows."""
 
     def keep_alive(self) -> None:

@@ -136,6 +136,15 @@ def back_and_again(trainer: Trainer) -> dict[str, Any]:
     return {"first": first, "again": [trainer.train().loss for _ in range(5)]}
 
 
+def forgetting(trainer: Trainer) -> dict[str, Any]:
+    """The losses while keys of an old ruler leave the queue: of one site, then of all."""
+    losses = []
+    for site in (0, None):
+        losses += [trainer.train().loss for _ in range(3)]
+        trainer.forget(site)
+    return {"losses": [*losses, trainer.train().loss, trainer.train().loss]}
+
+
 def a_quiet_while(trainer: Trainer) -> dict[str, Any]:
     """A step after more silence than a follower would bear, but for the signs of life."""
     until = time.monotonic() + 1.4 * trainer.learning.group_timeout_s
@@ -162,6 +171,7 @@ SCENES: dict[str, Scene] = {
     "norm_shuffled": (SHUFFLED, residual, twenty_steps),
     "restore": (SHUFFLED, lambda: small_vgg(0.5), back_and_again),
     "broken": (LEARNING, residual, a_broken_rank),
+    "forgotten": (LEARNING, small_vgg, forgetting),
     "quiet": (replace(LEARNING, group_timeout_s=5.0), small_vgg, a_quiet_while),
 }
 

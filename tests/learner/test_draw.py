@@ -124,7 +124,7 @@ def test_training_waits_for_short_keys(
 ) -> None:
     """Not one step before they are fitted; then queue, queries and keys are of that size."""
     monkeypatch.setattr("rvsense.learner.keys.WARMUP_PAIRS", 20)
-    trainer = filled(make_trainer(short_keys=4, queue=9), make_pair, 19)
+    trainer = filled(make_trainer(short_keys=4, queue=9, background="kept"), make_pair, 19)
     assert trainer.pool.fill >= trainer.learning.min_pool_pairs
     ready = [trainer.ready]
     trainer.ingest(make_pair(19))

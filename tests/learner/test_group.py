@@ -60,18 +60,19 @@ def played(tmp_path_factory: pytest.TempPathFactory) -> tuple[Scenes, Scenes, Sc
 pytestmark = pytest.mark.process
 
 
-@pytest.mark.parametrize("scene", ["vgg", "norm"])
+@pytest.mark.parametrize("scene", ["vgg", "norm", "forgotten"])
 def test_two_ranks_lose_what_one_process_loses(
     played: tuple[Scenes, Scenes, Scenes], scene: str
 ) -> None:
-    """At equal global batch, over 20 steps: without batch norm, and with all terms and with it."""
+    """At equal global batch: without batch norm, with it and all terms, and when keys leave."""
     one, leader, _ = played
-    assert len(leader[scene]["losses"]) == 20
+    assert len(leader[scene]["losses"]) == (8 if scene == "forgotten" else 20)
     assert leader[scene]["losses"] == pytest.approx(one[scene]["losses"], abs=WITHIN)
 
 
 @pytest.mark.parametrize(
-    "scene", ["vgg", "vgg_shuffled", "norm", "norm_shuffled", "restore", "broken", "quiet"]
+    "scene",
+    ["vgg", "vgg_shuffled", "norm", "norm_shuffled", "restore", "broken", "forgotten", "quiet"],
 )
 def test_all_ranks_hold_the_same(played: tuple[Scenes, Scenes, Scenes], scene: str) -> None:
     """Weights, statistics, average, momentum and queue, to the bit."""

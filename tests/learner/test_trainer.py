@@ -109,6 +109,7 @@ def test_restored_trainer_repeats_every_bit(
     Statistics of keys are frozen on either side of the restore, as the warm-up has it.
     """
     monkeypatch.setattr("rvsense.learner.keys.WARMUP_PAIRS", 30 if "short_keys" in changes else 40)
+    monkeypatch.setattr("rvsense.learner.backgrounds.FIRST", 1)
     first = make_trainer(**changes)
     feed(first, make_pair, 0, 37)
     second = copy_of(first, make_trainer(**changes))
@@ -127,14 +128,62 @@ def test_keys_of_another_scale_leave_the_queue(
 ) -> None:
     """A learner restarted without `standardise_keys` starts with an empty queue, and learns."""
     monkeypatch.setattr("rvsense.learner.keys.WARMUP_PAIRS", 10)
-    first = make_trainer(standardise_keys=True)
+    first = make_trainer(standardise_keys=True, background="kept")
     feed(first, make_pair, 0, 20)
     assert first.queue.fill > 0
-    assert copy_of(first, make_trainer(standardise_keys=True)).queue.fill == first.queue.fill
-    plain = copy_of(first, make_trainer())
+    same = make_trainer(standardise_keys=True, background="kept")
+    assert copy_of(first, same).queue.fill == first.queue.fill
+    plain = copy_of(first, make_trainer(background="kept"))
     assert plain.queue.fill == 0
     assert plain.train().updated
     assert plain.queue.fill > 0
+
+
+def test_keys_without_background_leave_the_queue_where_it_is_kept(
+    make_trainer: MakeTrainer, make_pair: MakePair, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A learner restarted with `background = kept` starts with an empty queue."""
+    monkeypatch.setattr("rvsense.learner.backgrounds.FIRST", 8)
+    first = make_trainer()
+    feed(first, make_pair, 0, 12)
+    assert copy_of(first, make_trainer()).queue.fill == first.queue.fill > 0
+    assert copy_of(first, make_trainer(background="kept")).queue.fill == 0
+
+
+def test_a_scale_is_fitted_to_keys_without_their_background(
+    make_trainer: MakeTrainer, make_pair: MakePair, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else what the first pairs of a site share becomes a part of every key that follows."""
+    monkeypatch.setattr("rvsense.learner.keys.WARMUP_PAIRS", 24)
+    monkeypatch.setattr("rvsense.learner.backgrounds.FIRST", 8)
+    trainer = make_trainer(short_keys=4, heldout_pairs=0)
+    for i in range(30):
+        assert not trainer.ready
+        trainer.ingest(make_pair(i))
+    trainer.ingest(make_pair(30))
+    assert trainer.ready
+    keys = trainer.unit_keys(trainer.pool.take("key"), trainer.pool.take("place"))
+    assert torch.linalg.vector_norm(keys.mean(dim=0)) < 0.5
+
+
+@pytest.mark.parametrize("changes", [{}, {"background": "kept", "standardise_keys": True}])
+def test_a_roll_back_brings_no_keys_of_an_old_ruler(
+    make_trainer: MakeTrainer,
+    make_pair: MakePair,
+    monkeypatch: pytest.MonkeyPatch,
+    changes: dict[str, Any],
+) -> None:
+    """Its queue is from before the background, or the scale, of the keys to come."""
+    monkeypatch.setattr("rvsense.learner.backgrounds.FIRST", 16)
+    monkeypatch.setattr("rvsense.learner.keys.WARMUP_PAIRS", 16)
+    trainer = make_trainer(**changes)
+    feed(trainer, make_pair, 0, 12)
+    saved = {k: v.clone() for k, v in state.tensors(trainer).items()}
+    state.roll_back(trainer, saved)
+    assert (trainer.queue.places >= 0).any(), "nothing has changed yet"
+    feed(trainer, make_pair, 12, 17)
+    state.roll_back(trainer, saved)
+    assert not (trainer.queue.places >= 0).any()
 
 
 def test_broken_image_is_counted_and_costs_nothing_else(
