@@ -16,6 +16,9 @@ from rvsense.answer import Answer
 from rvsense.config import Serving
 from rvsense.daemon.adwin import Adwin
 
+HIGHEST_SCORE = 1e6
+"""What is farther off counts as this: the watched value of 1e17 would be 1, that of infinity."""
+
 Signal = Literal["ood_score", "confidence"]
 SIGNALS: tuple[Signal, ...] = ("ood_score", "confidence")
 
@@ -116,7 +119,8 @@ def _values(answer: Answer) -> dict[Signal, float]:
     """What is watched of an answer, between 0 and 1 as ADWIN needs it."""
     values: dict[Signal, float] = {}
     if answer.ood_score is not None:
-        values["ood_score"] = answer.ood_score / (1.0 + answer.ood_score)
+        score = min(answer.ood_score, HIGHEST_SCORE)
+        values["ood_score"] = score / (1.0 + score)
     if answer.probs:
         values["confidence"] = max(answer.probs.values())
     return values

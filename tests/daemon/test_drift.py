@@ -25,6 +25,13 @@ def feed(watch: DriftWatch, given: list[Answer], site: str = "a", model: str = "
     return [drift for answer in given for drift in watch.answered(site, model, answer)]
 
 
+def test_a_score_beyond_all_measure_is_a_number_still() -> None:
+    """A model that has only seen blank frames finds real ones 1e17 away."""
+    watch = DriftWatch(SETTINGS)
+    feed(watch, [Answer("car", {"car": 1.0}, 5e17, None)] * 20)
+    assert watch.as_map()["a"]["ood_score"] > 1000
+
+
 def test_unfamiliar_frames_raise_the_flag_of_their_site_for_its_time() -> None:
     """The flag goes up at one site, the drift says of what, and it falls after so many frames."""
     watch = DriftWatch(SETTINGS)
