@@ -18,6 +18,8 @@ from rvsense.frames import CLASSES
 
 NO_CLASS = len(CLASSES)
 """The number of a scene that shows several classes, is uncertain, or was not looked at."""
+SEARCHED_AT_ONCE = 256
+"""Keys compared with all others in one product."""
 
 
 class Policy(Protocol):
@@ -131,10 +133,19 @@ class MinRedundancy:
         }
 
     def load(self, state: dict[str, Tensor]) -> None:
-        """Continue from `state`; when the pool has shrunk, neighbours are searched anew."""
+        """Continue from `state`; when the pool has shrunk, neighbours are searched anew.
+
+        Where another policy filled the pool, only `seen` and the pool's `keys` are known: all
+        neighbours are searched then, and slots count as filled in turn.
+        """
         self._seen = int(state["seen"])
         self._fill = min(len(state["keys"]), len(self._keys))
         used = slice(0, self._fill)
+        if "nearest" not in state:
+            self._keys[used] = F.normalize(state["keys"][used].float(), dim=1).half()
+            self._age[used] = torch.arange(self._fill) - self._fill + self._seen
+            self._search_all()
+            return
         self._keys[used] = state["keys"][used]
         self._age[used] = state["age"][used]
         self._nearest[used] = state["nearest"][used]
@@ -163,6 +174,14 @@ class MinRedundancy:
         self._nearest[:n][closer] = place
         for other in {*orphans, place}:
             self._search(other)
+
+    def _search_all(self) -> None:
+        units = self._keys[: self._fill].float()
+        for first in range(0, self._fill if self._fill > 1 else 0, SEARCHED_AT_ONCE):
+            rows = torch.arange(first, min(first + SEARCHED_AT_ONCE, self._fill))
+            likeness = units[rows] @ units.T
+            likeness[torch.arange(len(rows)), rows] = -torch.inf
+            self._likeness[rows], self._nearest[rows] = likeness.max(dim=1)
 
     def _search(self, place: int) -> None:
         likeness = self._likeness_to(self._keys[place])

@@ -54,13 +54,14 @@ def values(trainer: Trainer) -> dict[str, Any]:
 
 
 def load(trainer: Trainer, saved: Mapping[str, Tensor], facts: Mapping[str, Any]) -> None:
-    """Continue where `tensors` and `values` were taken; the tables are loaded apart.
+    """Continue where `tensors` and `values` were taken; the tables are loaded before.
 
     Raises:
         KeyError, RuntimeError, TypeError: when they are of another trainer.
     """
     load_network(trainer, saved)
-    trainer.policy.load(_part(saved, "policy"))
+    # The pool's own keys, for a policy that needs them after one that kept none.
+    trainer.policy.load({"keys": trainer.pool.take("key")} | _part(saved, "policy"))
     other_scale = trainer.scale.load(_part(saved, "scale"))
     backgrounds = _part(saved, "backgrounds")  # none in a checkpoint before version 0.2
     if (backgrounds and trainer.backgrounds.load(backgrounds)) or other_scale:

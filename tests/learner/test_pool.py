@@ -62,6 +62,17 @@ def test_min_redundancy_drops_the_closest(seed: int) -> None:
     assert set(kept(MinRedundancy(9, 6), keys, 9)) == slow_min_redundancy(keys, 9)
 
 
+def test_min_redundancy_takes_over_a_pool_that_another_policy_filled() -> None:
+    """From the keys alone it finds the neighbours that it would have found itself."""
+    keys = torch.randn(30, 6, generator=torch.Generator().manual_seed(2))
+    own, other = MinRedundancy(30, 6), MinRedundancy(30, 6)
+    kept(own, keys, 30)
+    other.load({"seen": torch.tensor(30), "keys": keys})
+    wanted, found = own.state(), other.state()
+    assert torch.allclose(found["likeness"], wanted["likeness"], atol=1e-5)
+    assert all(torch.equal(found[name], wanted[name]) for name in ("seen", "nearest", "age"))
+
+
 def test_min_redundancy_keeps_the_rare() -> None:
     """A scene seen once survives a flood of near copies of another."""
     generator = torch.Generator().manual_seed(0)

@@ -228,6 +228,22 @@ def test_held_out_pairs_never_enter_the_pool(
     assert places.isdisjoint(trainer.ring.take("place").tolist())
 
 
+@pytest.mark.parametrize("after", ["reservoir", "fifo", "min_redundancy"])
+@pytest.mark.parametrize("before", ["reservoir", "fifo", "min_redundancy"])
+def test_another_policy_goes_on_with_the_pool(
+    make_trainer: MakeTrainer, make_pair: MakePair, before: str, after: str
+) -> None:
+    """A learner restarted with another `pool_policy` keeps what it has and takes what comes."""
+    first = make_trainer(pool_policy=before, heldout_pairs=0)
+    feed(first, make_pair, 0, 30)
+    second = copy_of(first, make_trainer(pool_policy=after, heldout_pairs=0))
+    stamps = set(first.pool.take("stamp").tolist())
+    feed(second, make_pair, 30, 34)
+    assert second.pool.fill == 24
+    assert len(stamps & set(second.pool.take("stamp").tolist())) >= 20
+    assert second.train().updated
+
+
 def test_labels_never_reach_the_encoder(
     make_trainer: MakeTrainer, make_pair: MakePair, make_label: Callable[[int], Label]
 ) -> None:
