@@ -205,6 +205,7 @@ def _conflicts(values: Mapping[str, Any]) -> Iterator[tuple[tuple[str, ...], str
         ("learning.batch", "learning.pool_pairs", "a batch is drawn from the pool"),
         ("learning.min_pool_pairs", "learning.pool_pairs", "the pool never fills so far"),
         ("pairing.lateness_s", "pairing.idle_timeout_s", "a late stream would count as silent"),
+        ("learning.detector_doubt", "learning.detector_sure", "nothing would be doubtful"),
     ):
         if values[small] > values[large]:
             yield (
@@ -216,6 +217,14 @@ def _conflicts(values: Mapping[str, Any]) -> Iterator[tuple[tuple[str, ...], str
     if 0 < total < warmup:
         keys = ("learning.warmup_steps", "learning.total_steps")
         yield keys, f"{keys[0]} is {warmup}; allowed: up to {keys[1]} ({total})"
+    for idle, needed in (
+        ("learning.whiten_keys", "learning.short_keys"),
+        ("learning.mask_rows", "learning.augment"),
+        ("learning.mask_columns", "learning.augment"),
+    ):
+        if values[idle] and not values[needed]:
+            state = f"{_show(values[idle])} does nothing while {needed} is {_show(values[needed])}"
+            yield (idle, needed), f"{idle} = {state}; change one of the two"
     if values["learning.intra_modal"] and not values["learning.augment"]:
         pair = ("learning.intra_modal", "learning.augment")
         yield pair, f"{pair[0]} is above 0: two views of a heatmap need {pair[1]} = true"

@@ -116,6 +116,12 @@ def test_all_problems_at_once(write: Any) -> None:
         ({"learning__batch": 128, "learning__pool_pairs": 100}, "learning.batch up to learning.p"),
         ({"learning__min_pool_pairs": 9999}, "learning.min_pool_pairs up to learning.pool_pairs"),
         ({"learning__total_steps": 10}, "learning.warmup_steps is 50; allowed: up to"),
+        ({"learning__detector_doubt": 0.6}, "learning.detector_doubt up to learning.detector_sure"),
+        ({"learning__whiten_keys": True}, "does nothing while learning.short_keys is 0"),
+        (
+            {"learning__mask_rows": 9, "learning__augment": False},
+            "learning.mask_rows = 9 does nothing while learning.augment is false",
+        ),
         ({"pairing__lateness_s": 3.0}, "pairing.lateness_s up to pairing.idle_timeout_s"),
         ({"endpoints__results": "tcp://127.0.0.1:05560"}, "as endpoints.intake; give each"),
         ({"endpoints__http": "127.0.0.1:5560"}, "as endpoints.intake; give each its own port"),
@@ -195,8 +201,11 @@ def value_of(slot: configfile.Slot) -> st.SearchStrategy[Any]:
         port = 2000 + sum(map(ord, name)) % 999
         host = "[::1]" if name == "http" else "tcp://*"
         return st.sampled_from([f"{host}:{port}", f"{host}:0"])
-    names = ("batch", "min_pool_pairs", "pool_pairs", "collate", "intra_modal")
-    fixed = {f"learning.{name}" for name in names}
+    fixed = {
+        *("learning.batch", "learning.min_pool_pairs", "learning.pool_pairs", "learning.collate"),
+        *("learning.intra_modal", "learning.mask_rows", "learning.mask_columns"),
+        *("learning.whiten_keys", "learning.detector_sure", "learning.detector_doubt"),
+    }
     if slot.key in fixed or slot.key.endswith(("lateness_s", "idle_timeout_s", "_steps")):
         return st.just(configfile.flatten(Config())[slot.key])
     words = LEARNERS if slot.key == "learner" else slot.choices
