@@ -121,7 +121,12 @@ def fitted_scale(
 ) -> Callable[[Tensor, Tensor], Tensor]:
     """What makes raw keys the loss's: statistics of the whole table, in its own order."""
     backgrounds = Backgrounds(key_dim, centre=learning.background == "removed")
-    scale = KeyScale(key_dim, standardise=learning.standardise_keys, short=learning.short_keys)
+    scale = KeyScale(
+        key_dim,
+        standardise=learning.standardise_keys,
+        short=learning.short_keys,
+        whiten=learning.whiten_keys,
+    )
     keys, places = table.take("key"), table.take("place")
     mixed = torch.randperm(len(keys), generator=torch.Generator().manual_seed(0))
     for row in mixed.tolist():

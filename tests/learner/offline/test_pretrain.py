@@ -8,7 +8,7 @@ import torch
 
 from rvsense.config import Learning
 from rvsense.encoders import EncoderSpec, build_encoder
-from rvsense.learner.offline.pretrain import Pretrained, Table, pretrain
+from rvsense.learner.offline.pretrain import Pretrained, Table, fitted_scale, pretrain
 from rvsense.learner.offline.samples import Samples
 from rvsense.learner.presets import PRESETS
 from rvsense.learner.teacher import tensors_sha256
@@ -61,6 +61,23 @@ def test_same_seed_same_weights_and_labels_are_not_read(data: Samples) -> None:
     one = run(data, **short)
     assert digest(one) == digest(run(other, **short))
     assert digest(one) != digest(run(data, seed=2, **short))
+
+
+def test_short_keys_are_whitened_where_asked_for(
+    data: Samples, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The setting reaches the scale: axes then count alike."""
+    monkeypatch.setattr("rvsense.learner.keys.WARMUP_PAIRS", 100)
+    table = Table(data, ROWS)
+    learning = replace(LEARNING, short_keys=3, background="kept")
+    both = [
+        fitted_scale(table, KEY_DIM, replace(learning, whiten_keys=whiten))(
+            table.take("key"), table.take("place")
+        ).std(dim=0)
+        for whiten in (False, True)
+    ]
+    plain, white = (float(spread.max() / spread.min()) for spread in both)
+    assert white < 0.8 * plain
 
 
 def test_progress_is_told_after_every_step(data: Samples) -> None:
