@@ -113,7 +113,7 @@ def test_the_command(command: Command, toy_folder: Path, tmp_path: Path, capsys:
     assert rows[0] == ["arm", *shares, "kNN", "updates", "CPU s"]
     assert (rows[2][0], rows[2][5]) == ("in order", "2")
     (arm,) = found["arms"].values()
-    assert set(arm) == {"linear_1", "linear_10", "linear_100", "knn", "cpu_s", "updates"}
+    assert set(arm) == {"linear_1", "linear_10", "knn", "cpu_s", "updates"}
     assert all(0 <= arm[f"linear_{share}"]["mean"] <= 1 for share in (1, 10, 100))
     # No process of its own could import this package from here: nothing is left to do.
     folders = ["--samples", str(toy_folder), "--cache", str(tmp_path)]
