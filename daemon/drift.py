@@ -5,8 +5,10 @@ Rules, for each site:
    its own. Neighbouring frames are near copies, so means over a block of frames are compared.
 2. The flag goes up when either changes, in whatever direction, and stays up for a stated number
    of frames after the last change.
-3. Another model sees other distances: with it the windows begin anew, and a flag that is up
-   stays up for its time.
+3. Each model counts `ood_score` in a unit of its own making, the 99th percentile of known frames,
+   so its window goes on when another model comes: a change takes longer to become plain than a
+   learner takes to publish. How sure a model is compares with itself alone: that window begins
+   anew. A flag that is up stays up for its time.
 """
 
 from dataclasses import dataclass, field
@@ -65,9 +67,10 @@ class DriftWatch:
         """A frame of `site` was answered by `model`; the changes that became plain by it."""
         state = self._sites.get(site)
         if state is None:
-            state = self._sites[site] = _Site(model, self._begin())
+            state = self._sites[site] = _Site(model, {signal: self._block() for signal in SIGNALS})
         elif state.model != model:
-            state.model, state.blocks = model, self._begin()
+            state.model = model
+            state.blocks["confidence"] = self._block()
         state.frames_left = max(state.frames_left - 1, 0)
         drifts = []
         for signal, value in _values(answer).items():
@@ -99,9 +102,8 @@ class DriftWatch:
             for name, state in self._sites.items()
         }
 
-    def _begin(self) -> dict[Signal, _Block]:
-        delta = self.settings.drift_delta
-        return {signal: _Block(Adwin(delta)) for signal in SIGNALS}
+    def _block(self) -> _Block:
+        return _Block(Adwin(self.settings.drift_delta))
 
     def _take(self, site: str, signal: Signal, block: _Block, value: float) -> Drift | None:
         block.count += 1

@@ -61,18 +61,49 @@ def test_confidence_alone_raises_it_too() -> None:
     assert {drift.signal for drift in feed(watch, answers(600, 0.7, 0.5))} == {"confidence"}
 
 
-def test_another_model_is_no_drift() -> None:
-    """Its distances are others: windows begin anew, and a flag that is up stays its time."""
+def test_another_model_may_be_less_sure() -> None:
+    """Confidence begins anew with each model, and a flag that is up stays its time."""
     watch = DriftWatch(SETTINGS)
-    feed(watch, answers(600, 0.7, 0.8))
-    assert feed(watch, answers(600, 1.5, 0.6), model="n") == []
-    strange = answers(900, 9.0, 0.6)
+    feed(watch, answers(600, 0.7, 0.9))
+    assert feed(watch, answers(600, 0.7, 0.5), model="n") == []
+    unsure = answers(900, 0.7, 0.95)
     while not watch.flagged("a"):
-        watch.answered("a", "n", strange.pop())
-    watch.answered("a", "o", strange.pop())
+        watch.answered("a", "n", unsure.pop())
+    watch.answered("a", "o", unsure.pop())
     assert watch.flagged("a")
-    feed(watch, strange[: SETTINGS.drift_hold_frames], model="o")
+    feed(watch, unsure[: SETTINGS.drift_hold_frames], model="o")
     assert not watch.flagged("a")
+
+
+PER_MODEL = 1800
+"""Frames of a minute at 30 Hz: a learner publishes about that often."""
+
+
+def minutes(watch: DriftWatch, count: int, score: float, *, seed: int) -> list[Drift]:
+    """A model a minute, each with scores up to a tenth above or below the others'."""
+    rng = random.Random(seed)
+    found = []
+    for minute in range(count):
+        own = score * rng.uniform(0.9, 1.1)
+        model = f"{seed}-{minute}"
+        found += feed(watch, answers(PER_MODEL, own, 0.8, seed=minute), model=model)
+    return found
+
+
+def test_a_shift_is_found_although_a_new_model_comes_every_minute() -> None:
+    """It takes longer to become plain than the first of the models serves."""
+    watch = DriftWatch(Serving())
+    assert minutes(watch, 10, 0.7, seed=1) == []
+    assert minutes(watch, 1, 1.5, seed=2) == []
+    drifts = minutes(watch, 1, 1.5, seed=3)
+    assert {drift.signal for drift in drifts} == {"ood_score"}
+    assert drifts[0].before < 1.0 < drifts[0].after
+    assert watch.flagged("a")
+
+
+def test_small_differences_between_models_are_no_drift() -> None:
+    """Two hours of models, the scores of each within a tenth of the others'."""
+    assert minutes(DriftWatch(Serving()), 120, 0.7, seed=3) == []
 
 
 def test_near_copies_are_one_value() -> None:
