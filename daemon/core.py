@@ -24,6 +24,7 @@ from rvsense.daemon.effects import (
     Teach,
     Truth,
 )
+from rvsense.daemon.era import era_of
 from rvsense.daemon.exam import Exam
 from rvsense.daemon.labels import LabelDesk
 from rvsense.daemon.order import Reorder
@@ -143,7 +144,7 @@ class Core:
         truth = scene_class(label.objects)
         if truth is None:
             return []
-        item = Label(frame.site, frame.epoch, frame.stamp_ns, truth, frame.heatmap)
+        item = Label(frame.site, era_of(frame.epoch), frame.stamp_ns, truth, frame.heatmap)
         if self.exam.wants(truth):
             self.exam.add(frame.heatmap, truth)
             return [Examine(item)]

@@ -37,7 +37,8 @@ class Paired(NamedTuple):
     """A final pair.
 
     `skew_ns` is raw, radar stamp minus camera stamp; `skew_ns - offset_ns` is what the tolerance
-    bounds. `era` counts the site's epochs, declared ones and clock jumps alike.
+    bounds. `era` is the clock that both stamps are of (see `era`): a declared epoch, and the jumps
+    within it.
     """
 
     radar: Frame

@@ -34,6 +34,7 @@ longer at most. While the offset is unknown the first frames wait for the estima
 
 from rvsense.config import Pairing
 from rvsense.daemon.decisions import Decision, Dropped, Frame, Reason
+from rvsense.daemon.era import Eras
 from rvsense.daemon.fit import Fit
 from rvsense.daemon.lane import FOREVER_NS, NEVER_NS, Lane
 from rvsense.daemon.ledger import SiteLedger
@@ -60,7 +61,7 @@ class Pairer:
         self._fit = Fit(_ns(settings.tolerance_s), _ns(settings.offset_s))
         self._release = Release(self._radar, self._camera, self._fit, self._idle_ns)
         self._epoch: int | None = None
-        self._era = -1
+        self._eras = Eras()
         self._join_ahead_ns: int | None = None
         self._refused_in_a_row = 0
         self._last_admitted_ns = 0
@@ -197,10 +198,9 @@ class Pairer:
         """Decide what is pending and begin again with this frame, the first of a jump or not."""
         self._release_all(out)
         self._join_ahead_ns = None if jumped is None else self._ahead_of_jump(jumped, frame)
-        self._era += 1
         self._epoch = frame.epoch
         self._refused_in_a_row = 0
-        self._release.start_era(self._era)
+        self._release.start_era(self._eras.next(frame.epoch))
         for lane in (self._radar, self._camera):
             left_seq = lane.newest_seq if jumped is not None and lane.joined else None
             first = self._radar if frame.stream == "radar" else self._camera

@@ -72,7 +72,8 @@ class LabelStore:
 def apart_from(pseudo: Rows, real: Rows) -> Tensor:
     """Slots of the `pseudo`-labelled frames that no person has labelled, by their very content.
 
-    Stamps would not do: pairs count the restarts of a clock otherwise than labels do.
+    Stamps would not do: after a jump of the clock that no source declared, the epoch of a pair is
+    not that of its label.
     """
     known = {_digest(row) for row in real.take("input")}
     rows = enumerate(pseudo.take("input"))

@@ -38,7 +38,11 @@ class LinkError(RvsenseError):
 
 @dataclass(frozen=True, slots=True)
 class Pair:
-    """A positive pair on its way to the learner: heatmap (chirps, 128, 128, 2) and image."""
+    """A positive pair on its way to the learner: heatmap (chirps, 128, 128, 2) and image.
+
+    `epoch`, below 2^32, is the epoch that the source declared (its lowest 16 bits) times 65536,
+    plus the number of a jump of its clock that it did not declare; 0 before any.
+    """
 
     site: str
     epoch: int
@@ -54,7 +58,10 @@ class Pair:
 
 @dataclass(frozen=True, slots=True)
 class Label:
-    """A labelled radar frame on its way to the classification head; never to the encoder."""
+    """A labelled radar frame on its way to the classification head; never to the encoder.
+
+    `epoch` is that of a pair of this frame, if the clock has not jumped undeclared.
+    """
 
     site: str
     epoch: int
