@@ -4,12 +4,11 @@
 
 Each file appears whole or not at all, and is checked when read; a damaged one is set aside under
 another name, and costs only itself. Writing has its own thread: the one that takes frames in
-waits for no disk.
+waits for no disk. While the disk hangs only the newest exam waits: it has all that is still wanted.
 """
 
 import hashlib
 import json
-import queue
 import threading
 from collections.abc import Mapping
 from pathlib import Path
@@ -34,7 +33,9 @@ class ExamStore:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-        self._todo: queue.SimpleQueue[Mapping[int, Item] | None] = queue.SimpleQueue()
+        self._changed = threading.Condition()
+        self._newest: Mapping[int, Item] | None = None
+        self._ending = False
         self._thread = threading.Thread(target=self._run, name="exam-store", daemon=True)
 
     def load(self) -> dict[int, Item]:
@@ -58,20 +59,31 @@ class ExamStore:
 
     def keep(self, kept: Mapping[int, Item]) -> None:
         """Have the folder follow, soon: new frames are written, those that left are removed."""
-        self._todo.put(kept)
+        with self._changed:
+            self._newest = kept
+            self._changed.notify()
 
     def stop(self) -> None:
         """Write what is still to be written, and end the thread."""
-        self._todo.put(None)
+        with self._changed:
+            self._ending = True
+            self._changed.notify()
         if self._thread.is_alive():
             self._thread.join(timeout=STOP_WITHIN_S)
 
     def _run(self) -> None:
-        while (kept := self._todo.get()) is not None:
+        while (kept := self._take()) is not None:
             try:
                 self._follow(kept)
             except OSError as error:  # the exam in memory is whole; the next label tries again
                 structlog.get_logger().warning("exam_not_saved", error=str(error))
+
+    def _take(self) -> Mapping[int, Item] | None:
+        """The newest exam, waited for; None when there is none and none will come."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._newest is not None or self._ending)
+            kept, self._newest = self._newest, None
+            return kept
 
     def _follow(self, kept: Mapping[int, Item]) -> None:
         self._folder.mkdir(parents=True, exist_ok=True)

@@ -1,5 +1,7 @@
 """The exam on disk: what is kept comes back, what is damaged is set aside."""
 
+import threading
+import weakref
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -9,6 +11,7 @@ import pytest
 from numpy.typing import NDArray
 from structlog.testing import capture_logs
 
+from rvsense import atomic
 from rvsense.daemon.exam import Exam, Item
 from rvsense.daemon.exam_store import DAMAGED_KEPT, ExamStore, decode, encode
 from rvsense.frames import SceneClass
@@ -97,10 +100,38 @@ def test_a_disk_that_fails_costs_nothing_but_the_copy(
     with monkeypatch.context() as patch, capture_logs() as logs:
         patch.setattr("rvsense.atomic.write_file", full)
         store.keep(kept)
-        store.keep(kept)
         store.start()
         store.stop()
-    assert [entry["event"] for entry in logs] == ["exam_not_saved"] * 2
+    assert [entry["event"] for entry in logs] == ["exam_not_saved"]
     assert ExamStore(tmp_path).load() == {}
     save(tmp_path, kept)
     assert same(ExamStore(tmp_path).load(), kept)
+
+
+def test_while_the_disk_hangs_only_the_newest_exam_waits(
+    tmp_path: Path, make_heatmap: MakeHeatmap, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of the exams that come meanwhile none but the last is held, and then written."""
+    hangs, goes_on = threading.Event(), threading.Event()
+    write = atomic.write_file
+
+    def slow(path: Path, content: bytes) -> None:
+        hangs.set()
+        assert goes_on.wait(10.0)
+        write(path, content)
+
+    monkeypatch.setattr(atomic, "write_file", slow)
+    store = ExamStore(tmp_path)
+    store.start()
+    store.keep({0: (make_heatmap(), "car")})
+    assert hangs.wait(10.0)
+    heatmaps = [make_heatmap(n) for n in range(1, 4)]
+    held = [weakref.ref(heatmap) for heatmap in heatmaps]
+    for number, heatmap in enumerate(heatmaps, 1):
+        store.keep({number: (heatmap, "car")})
+    last = heatmaps[-1].copy()
+    del heatmaps, heatmap
+    assert [ref() is None for ref in held] == [True, True, False]
+    goes_on.set()
+    store.stop()
+    assert same(ExamStore(tmp_path).load(), {3: (last, "car")})
