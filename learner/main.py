@@ -37,6 +37,8 @@ BURST_MESSAGES = 16
 def build_trainer(learning: Learning, seed: int, world: World = ALONE) -> Trainer:
     """Teacher, encoder and all that learns, as the settings say.
 
+    Rank 0 alone is given pairs, so it alone has a detector to look at their images.
+
     Raises:
         ConfigError: for missing weights, or CUDA where there is none.
     """
@@ -50,7 +52,7 @@ def build_trainer(learning: Learning, seed: int, world: World = ALONE) -> Traine
         weights=learning.teacher_weights,
         short_keys=learning.short_keys,
     )
-    collation = _collation(learning, device)
+    collation = _collation(learning, device) if world.rank == 0 else None
     return Trainer(
         learning,
         preset,

@@ -18,10 +18,13 @@ from rvsense.learner.detector.boxes import Boxes
 from rvsense.learner.detector.detectors import Timed
 from rvsense.learner.detector.looks import PLACES, Looks
 from rvsense.learner.detector.scene import Scene
+from rvsense.learner.main import build_trainer
 from rvsense.learner.pool import NO_CLASS, Reservoir
 from rvsense.learner.teacher import tensors_sha256
 from rvsense.learner.trainer import Trainer
+from rvsense.learner.world import ALONE, Alone, World
 from rvsense.link import Label, Pair
+from rvsense.machine import RANDOM
 
 MakeTrainer = Callable[..., Trainer]
 MakePair = Callable[[int], Pair]
@@ -64,6 +67,26 @@ def found(trainer: Trainer) -> dict[str, int]:
     """The collation's counts."""
     assert trainer.collation is not None
     return trainer.collation.counts
+
+
+class Following(Alone):
+    """What a rank other than 0 is told of itself."""
+
+    rank = 1
+
+
+@pytest.mark.parametrize(("world", "looks"), [(ALONE, True), (Following(), False)])
+def test_only_rank_0_has_a_detector(
+    world: World, looks: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The others are never given an image."""
+    monkeypatch.setattr("rvsense.learner.main.build_detector", lambda *_: ToyDetector())
+    learning = Learning(
+        preset="edge", device="cpu", teacher_weights=RANDOM, collate="balance",
+        pool_pairs=8, min_pool_pairs=8, heldout_pairs=0, max_labels=8, queue=8,
+    )  # fmt: skip
+    trainer = build_trainer(learning, 0, world)
+    assert (trainer.collation is not None) == looks
 
 
 def scene(*seen: Any, doubtful: bool = False) -> Scene:
