@@ -21,13 +21,13 @@ from rvsense.learner.offline.assemble import assemble
 from rvsense.learner.offline.crew import run_units
 from rvsense.learner.offline.figures import need_plots, write_figures
 from rvsense.learner.offline.fingerprint import fingerprint
-from rvsense.learner.offline.gather import Encoding, Recording, gather
+from rvsense.learner.offline.gather import Encoding, Recording, annotated, gather
 from rvsense.learner.offline.plan import Plan, plan_for, settings_for
 from rvsense.learner.offline.progress import progress_bar
 from rvsense.learner.offline.report import write_report
 from rvsense.learner.offline.samples import Samples, load
 from rvsense.learner.offline.stages import Bench
-from rvsense.learner.offline.task import TEST_SHARE
+from rvsense.learner.offline.task import TEST_SHARE, make_task
 from rvsense.learner.offline.units import units_of
 from rvsense.learner.presets import PRESETS
 from rvsense.machine import pick_device
@@ -77,6 +77,7 @@ def evaluate(
     # What pre-training sees of them, for the paper's number of epochs.
     pairs = sum(len(r.radar_ns.keys() & r.camera_ns.keys()) for r in usable) * (1 - TEST_SHARE)
     plan = plan or plan_for(options.preset, options.budget, round(pairs), options.seeds)
+    _check_labels(usable, plan, options.split)
     teacher = PRESETS[options.preset].teacher(options.teacher_weights, device)
     before = teacher.sha256()
     encoding = Encoding(options.preset, options.teacher_weights, before, plan.every)
@@ -156,6 +157,17 @@ def _check(options: Options) -> None:
         raise UsageError(
             f"--out {options.out}: {error.strerror}; name a folder, new or of an earlier run"
         ) from None
+
+
+def _check_labels(recordings: Sequence[Recording], plan: Plan, split: str) -> None:
+    """Refuse in seconds what would be refused when hours of images are encoded.
+
+    Frames that turn out unreadable can still make a dataset too small then.
+    """
+    found = annotated(recordings, plan.every)
+    groups = found.sites if split == "site" else found.sequences
+    for seed in range(plan.seeds):
+        make_task(found.labels, groups, split, seed)
 
 
 def _usable(recordings: Sequence[Recording], name: str) -> list[Recording]:

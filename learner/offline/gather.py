@@ -70,6 +70,29 @@ class Gathered:
     """Of the teacher after the last image."""
 
 
+@dataclass(frozen=True, slots=True)
+class Annotated:
+    """What annotations alone say of the samples to come; every field has n rows, in their order."""
+
+    labels: torch.Tensor
+    """(n,) int64 index into CLASSES, or UNLABELLED."""
+    sequences: torch.Tensor
+    """(n,) int64, one number per sequence."""
+    sites: torch.Tensor
+    """(n,) int64, one number per site."""
+
+
+def annotated(recordings: Sequence[Recording], every: int) -> Annotated:
+    """Labels of all frames that `gather` will try to read; no file of radar or camera is opened."""
+    sites = _site_numbers(recordings)
+    rows = [
+        (_label(recording.objects(frame_id)), number, sites[recording.site])
+        for number, recording in enumerate(recordings)
+        for frame_id in _paired_ids(recording, every)
+    ]
+    return Annotated(*torch.tensor(rows, dtype=torch.int64).reshape(-1, 3).unbind(dim=1))
+
+
 def gather(
     recordings: Sequence[Recording],
     encoding: Encoding,
@@ -85,7 +108,7 @@ def gather(
     Raises:
         RvsenseError: when a process fails, naming the sequence by its number.
     """
-    sites = {site: n for n, site in enumerate(sorted({r.site for r in recordings}))}
+    sites = _site_numbers(recordings)
     units = [
         Unit(
             f"{number:05d}",
@@ -148,6 +171,15 @@ class Encode:
         return {"problems": problems, "teacher_sha256": teacher.sha256()}
 
 
+def _site_numbers(recordings: Sequence[Recording]) -> dict[str, int]:
+    return {site: n for n, site in enumerate(sorted({r.site for r in recordings}))}
+
+
+def _label(objects: tuple[SceneObject, ...] | None) -> int:
+    name = None if objects is None else scene_class(objects)
+    return UNLABELLED if name is None else CLASSES.index(name)
+
+
 def _paired_ids(recording: Recording, every: int) -> Iterator[int]:
     return (i for i in list(recording.radar_ns)[::every] if i in recording.camera_ns)
 
@@ -157,12 +189,10 @@ def _row(
 ) -> tuple[torch.Tensor, ...]:
     radar, camera = recording.read_radar(frame_id), recording.read_camera(frame_id)
     objects = recording.objects(frame_id)
-    name = None if objects is None else scene_class(objects)
-    label = UNLABELLED if name is None else CLASSES.index(name)
     return (
         encoder_input(torch.from_numpy(radar.heatmap)[None], channels)[0].half(),
         teacher.encode(camera.codec, camera.image, camera.shape).half(),
-        torch.tensor(label),
+        torch.tensor(_label(objects)),
         torch.tensor(min((item.range_m for item in objects or ()), default=float("nan"))),
         torch.tensor(radar.stamp_ns),
     )

@@ -5,13 +5,13 @@ import json
 import shutil
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
 
 from rvsense.errors import DatasetError, UsageError
-from rvsense.frames import CLASSES
+from rvsense.frames import CLASSES, RadarFrame
 from rvsense.learner.offline import command
 from rvsense.learner.offline import evaluate as evaluation
 from rvsense.learner.offline.evaluate import Options, evaluate
@@ -138,6 +138,35 @@ def test_a_class_that_never_occurs_is_refused(reports: Sequence[Path]) -> None:
     needed = r"^0 frames of each class for training, at least 20 needed: .*cyclist 0, car 6"
     with pytest.raises(DatasetError, match=needed):
         evaluate(poorer, options(reports[0], jobs=1), PLAN)
+
+
+@dataclass(frozen=True)
+class Closed(ToyRecording):
+    """Nobody may look at its frames."""
+
+    def read_radar(self, frame_id: int) -> RadarFrame:
+        """Not for a refusal."""
+        raise AssertionError(f"{self.name} frame {frame_id} was read")
+
+
+@pytest.mark.parametrize(
+    ("split", "sequences", "frames", "refusal"),
+    [
+        ("sequence", 3, 4, r"^8 frames of each class for training, .* are empty 12, pedestrian 12"),
+        ("frame", 3, 4, r"^\d+ frames of each class for t.*ing, .* are empty 12, pedestrian 12"),
+        ("site", 3, 40, r"^1 sites, at least 2 needed .*empty 120, pedestrian 120"),
+    ],
+)
+def test_too_few_labels_are_refused_before_a_frame_is_read(
+    tmp_path: Path, split: str, sequences: int, frames: int, refusal: str
+) -> None:
+    """With the counts, for annotations tell; nothing is encoded."""
+    poor = [
+        Closed(f"{scene}{take}", scene, frames) for scene in range(4) for take in range(sequences)
+    ]
+    with pytest.raises(DatasetError, match=refusal):
+        evaluate(poor, options(tmp_path, split=split, jobs=1), PLAN)
+    assert not list(tmp_path.glob("work/*"))
 
 
 def test_a_dataset_without_images_is_refused(tmp_path: Path) -> None:

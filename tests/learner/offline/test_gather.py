@@ -9,7 +9,14 @@ import torch
 from rvsense.errors import RvsenseError
 from rvsense.frames import CLASSES
 from rvsense.learner.offline.fingerprint import fingerprint
-from rvsense.learner.offline.gather import Encoding, Gathered, gather, open_teacher, samples_path
+from rvsense.learner.offline.gather import (
+    Encoding,
+    Gathered,
+    annotated,
+    gather,
+    open_teacher,
+    samples_path,
+)
 from rvsense.learner.offline.samples import UNLABELLED, Samples, join, load, readable, save
 from rvsense.machine import RANDOM
 from tests.learner.offline.toyscenes import ToyRecording, toy_samples
@@ -65,6 +72,17 @@ def test_samples_come_back_as_they_were_saved(tmp_path: Path) -> None:
     light = load(paths, inputs=False)
     assert light.inputs.numel() == 0
     assert equal(replace(light, inputs=whole.inputs), whole)
+
+
+def test_annotations_foretell_the_samples(encoding: Encoding, folder: Path) -> None:
+    """Row for row, but for the frames that turn out unreadable: b's second and d's only one."""
+    found = annotated(RECORDINGS, encoding.every)
+    samples = load([samples_path(folder, n) for n in range(len(RECORDINGS))])
+    read = torch.tensor([0, 1, 2, 4, 5, 6])
+    assert len(found.labels) == 8
+    for name in ("labels", "sequences", "sites"):
+        assert torch.equal(getattr(found, name)[read], getattr(samples, name)), name
+    assert len(annotated([], encoding.every).labels) == 0
 
 
 def test_a_torn_or_foreign_file_is_not_readable(tmp_path: Path) -> None:
