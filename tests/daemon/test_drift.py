@@ -38,7 +38,7 @@ def test_unfamiliar_frames_raise_the_flag_of_their_site_for_its_time() -> None:
     for site in ("a", "b"):
         assert feed(watch, answers(600, 0.7, 0.8), site) == []
     assert not watch.flagged("a")
-    drifts = []
+    drifts: list[Drift] = []
     strange = answers(600, 3.0, 0.8, seed=1)
     while not drifts:
         drifts = watch.answered("a", "m", strange.pop())
