@@ -29,14 +29,33 @@ class Preset:
     """The paper describes no augmentation of the heatmaps."""
     background: str
     negatives: str
-    """What the settings of these names mean where they are empty."""
+    learning_rate: float
+    """What the settings of these names mean where they leave the choice to the preset."""
 
 
 PRESETS = {
     "edge": Preset(
-        "edge", ("magnitude", "motion"), "residual", edge_teacher, "sqrt", True, "removed", "site"
+        "edge",
+        ("magnitude", "motion"),
+        "residual",
+        edge_teacher,
+        "sqrt",
+        augments=True,
+        background="removed",
+        negatives="site",
+        learning_rate=0.2,
     ),
-    "paper": Preset("paper", ("magnitude",), VGG, paper_teacher, "cosine", False, "kept", "all"),
+    "paper": Preset(
+        "paper",
+        ("magnitude",),
+        VGG,
+        paper_teacher,
+        "cosine",
+        augments=False,
+        background="kept",
+        negatives="all",
+        learning_rate=0.03,
+    ),
 }
 
 
@@ -64,7 +83,13 @@ def settled(learning: Learning, preset: Preset) -> Learning:
         learning,
         background=learning.background or preset.background,
         negatives=learning.negatives or preset.negatives,
+        learning_rate=rate_of(learning, preset),
     )
+
+
+def rate_of(learning: Learning, preset: Preset) -> float:
+    """The step size of SGD."""
+    return preset.learning_rate if learning.learning_rate is None else learning.learning_rate
 
 
 def augmentation_of(learning: Learning, preset: Preset) -> Augmentation | None:

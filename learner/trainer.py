@@ -26,7 +26,7 @@ from rvsense.learner.labels import LabelStore, apart_from, stretch_of
 from rvsense.learner.objective import objective_of
 from rvsense.learner.place import place_of, site_of
 from rvsense.learner.pool import NO_CLASS, Policy, make_policy, ring_slot
-from rvsense.learner.presets import Preset, augmentation_of, settled
+from rvsense.learner.presets import Preset, augmentation_of, rate_of, settled
 from rvsense.learner.queue import KeyQueue
 from rvsense.learner.rows import Column, Rows
 from rvsense.learner.step import Batch, Outcome, train_step
@@ -82,7 +82,7 @@ class Trainer:
         self.average = Average(self.encoder, learning.ema_samples)
         self.optimiser = torch.optim.SGD(
             self.encoder.parameters(),
-            lr=learning.learning_rate,
+            lr=rate_of(learning, preset),
             momentum=learning.momentum,
             weight_decay=learning.weight_decay,
         )
@@ -251,7 +251,7 @@ class Trainer:
         for group in self.optimiser.param_groups:
             group["lr"] = schedule.rate_at(
                 counters.step,
-                base=learning.learning_rate,
+                base=rate_of(learning, self.preset),
                 warmup=learning.warmup_steps,
                 total=learning.total_steps,
                 shape=self.preset.decay,

@@ -154,7 +154,9 @@ class Learning:
     batch: int = setting(64, "Mini-batch of pairs (the paper: 64 or 128).", low=2)
     queue: int = setting(4096, "K, past keys that serve as negatives.", low=1)
     temperature: float = setting(0.07, "τ of Eq. (1).", low=1e-3, high=10.0)
-    learning_rate: float = setting(0.03, "SGD step size.", low=0.0, high=10.0)
+    learning_rate: float | None = setting(
+        None, "SGD step size; auto = the preset's own, 0.2 or the paper's 0.03.", low=0.0, high=10.0
+    )
     momentum: float = setting(0.9, "SGD momentum.", low=0.0, high=0.999)
     weight_decay: float = setting(1e-4, "SGD weight decay.", low=0.0, high=1.0)
     warmup_steps: int = setting(50, "Steps over which the learning rate rises.", low=0)

@@ -115,8 +115,7 @@ def settings_for(preset: str, teacher_weights: str) -> Learning:
     """
     learning = Learning(preset=preset, teacher_weights=teacher_weights)
     if preset == "edge":
-        # From a whole table, unlike on the stream, a faster rate is steady (docs/learning.md).
-        return replace(learning, learning_rate=0.2)
+        return learning
     batch = PAPER.batches[0]
     return as_stated(learning, batch=batch, queue=max(PAPER.queues[batch]), pairs=0)
 

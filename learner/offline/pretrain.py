@@ -20,7 +20,7 @@ from rvsense.learner.keys import KeyScale
 from rvsense.learner.objective import objective_of
 from rvsense.learner.offline.samples import Samples
 from rvsense.learner.place import EPOCH_BITS
-from rvsense.learner.presets import Preset, augmentation_of, settled
+from rvsense.learner.presets import Preset, augmentation_of, rate_of, settled
 from rvsense.learner.queue import KeyQueue
 from rvsense.learner.step import Outcome, train_step
 
@@ -86,7 +86,7 @@ def pretrain(
     average = Average(encoder, learning.ema_samples)
     optimiser = torch.optim.SGD(
         encoder.parameters(),
-        lr=learning.learning_rate,
+        lr=rate_of(learning, preset),
         momentum=learning.momentum,
         weight_decay=learning.weight_decay,
     )
@@ -101,7 +101,7 @@ def pretrain(
         for group in optimiser.param_groups:
             group["lr"] = schedule.rate_at(
                 step,
-                base=learning.learning_rate,
+                base=rate_of(learning, preset),
                 warmup=learning.warmup_steps,
                 total=learning.total_steps,
                 shape=preset.decay,

@@ -73,7 +73,7 @@ def test_as_stated_leaves_eq_1_alone_and_ends_the_cosine_with_the_last_epoch() -
     rates = [
         rate_at(
             step,
-            base=stated.learning_rate,
+            base=presets.rate_of(stated, presets.PRESETS["paper"]),
             warmup=stated.warmup_steps,
             total=stated.total_steps,
             shape=shape,
