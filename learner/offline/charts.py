@@ -116,7 +116,7 @@ def epochs(metrics: Metrics) -> Plot | None:
                     axes.axvline(marks[method], color=colour, linestyle=(0, (2, 2)), linewidth=1.2)
             if method in marks:
                 upper.annotate(
-                    f" epoch {marks[method]:g}", (marks[method], 0.97), color=colour, va="top",
+                    f" epoch {marks[method]:.3g}", (marks[method], 0.97), color=colour, va="top",
                     xycoords=upper.get_xaxis_transform(), fontsize=9,
                 )  # fmt: skip
         upper.set_ylim(bottom=0)
