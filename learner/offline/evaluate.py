@@ -30,7 +30,7 @@ from rvsense.learner.offline.stages import Bench
 from rvsense.learner.offline.task import TEST_SHARE, make_task
 from rvsense.learner.offline.units import units_of
 from rvsense.learner.presets import PRESETS
-from rvsense.machine import pick_device
+from rvsense.machine import pick_device, preset_name, teacher_file
 
 MIN_RECORDINGS = 10
 """Recordings with radar and images: fewer cannot be split by sequence."""
@@ -68,10 +68,11 @@ def evaluate(
         ConfigError: when weights or the plotting libraries are missing.
     """
     need_plots()
-    usable = _usable(recordings, options.name)
-    _check(options)
     learning = settings_for(options.preset, options.teacher_weights)
     device = pick_device(learning.device, "device")
+    teacher_file(preset_name(learning, device), options.teacher_weights)  # or say what is missing
+    usable = _usable(recordings, options.name)
+    _check(options)
     cores = options.jobs or len(os.sched_getaffinity(0))
     jobs = 1 if device.type == "cuda" and not options.jobs else cores
     # What pre-training sees of them, for the paper's number of epochs.
