@@ -7,9 +7,6 @@ from typing import Any
 from rvsense.learner.offline.plan import Plan
 
 Results = Mapping[str, Mapping[str, Any]]
-TESTED = ("linear", "finetune", "supervised")
-LEVEL_LOSS_NATS = 0.0
-"""Fine-tuning has reached the supervised level at this distance from its least test loss."""
 
 
 def assemble(results: Results, plan: Plan) -> dict[str, Any]:
@@ -68,9 +65,7 @@ def efficiency(
         level = min(other["loss"])
         had.append(other["epochs"][other["loss"].index(level)])
         reached = [
-            epoch
-            for epoch, loss in zip(own["epochs"], own["loss"], strict=True)
-            if loss <= level + LEVEL_LOSS_NATS
+            epoch for epoch, loss in zip(own["epochs"], own["loss"], strict=True) if loss <= level
         ]
         needed.append(reached[0] if reached else None)
     whole = [n for n in needed if n is not None]
