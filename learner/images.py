@@ -70,15 +70,6 @@ def letterbox(image: Tensor, long_side: int, multiple: int) -> tuple[Tensor, flo
     return F.pad(small, (0, -columns % multiple, 0, -rows % multiple)), scale
 
 
-def small_image(codec: str, data: bytes, shape: tuple[int, int, int] | None) -> Tensor:
-    """A camera payload as (3, 224, 224) uint8 RGB, squashed to the square the teacher takes.
-
-    Raises:
-        FrameError: `bad_image`, when it cannot be decoded or is larger than MAX_PIXELS.
-    """
-    return squash(decode_image(codec, data, shape))
-
-
 def _jpeg(data: bytes) -> Tensor:
     height, width = jpeg_size(data)
     if not 0 < height * width <= MAX_PIXELS:

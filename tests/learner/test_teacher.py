@@ -107,7 +107,7 @@ def test_size_is_read_before_decoding() -> None:
 def test_huge_image_is_refused_unread() -> None:
     """Dimensions over the limit are refused by the header alone; the rest need not exist."""
     with pytest.raises(FrameError, match="60000x60000"):
-        images.small_image("jpeg", header(60_000, 60_000), None)
+        images.decode_image("jpeg", header(60_000, 60_000), None)
 
 
 @pytest.mark.parametrize(
@@ -116,14 +116,14 @@ def test_huge_image_is_refused_unread() -> None:
 def test_broken_jpeg_is_a_frame_error(data: bytes) -> None:
     """Whatever is wrong with a picture has one reason, which counters are keyed by."""
     with pytest.raises(FrameError) as caught:
-        images.small_image("jpeg", data, None)
+        images.decode_image("jpeg", data, None)
     assert caught.value.reason == "bad_image"
 
 
 def test_rgb8_and_its_shape() -> None:
     """Raw pixels become the 224 square; a payload of another size is refused."""
-    small = images.small_image("rgb8", bytes(range(30)) * 100, (20, 50, 3))
+    small = images.squash(images.decode_image("rgb8", bytes(range(30)) * 100, (20, 50, 3)))
     assert small.shape == (3, 224, 224)
     assert small.dtype == torch.uint8
     with pytest.raises(FrameError, match="bad_image"):
-        images.small_image("rgb8", bytes(10), (20, 50, 3))
+        images.decode_image("rgb8", bytes(10), (20, 50, 3))
