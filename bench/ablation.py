@@ -12,7 +12,6 @@ that a row's gain over the base is taken within seeds.
 
 import argparse
 import json
-import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -22,7 +21,6 @@ from typing import Any
 import torch
 
 from bench.cached import (
-    CPU,
     EDGE,
     LINEAR,
     Lab,
@@ -31,8 +29,8 @@ from bench.cached import (
     chosen,
     markdown,
     measure,
+    pretrained_scores,
     samples_folder,
-    scores,
     shown,
 )
 from rvsense.atomic import write_file
@@ -42,9 +40,8 @@ from rvsense.learner.augment import Augmentation
 from rvsense.learner.offline.assemble import spread
 from rvsense.learner.offline.crew import Tell
 from rvsense.learner.offline.plan import settings_for
-from rvsense.learner.offline.pretrain import pretrain
 from rvsense.learner.offline.samples import Samples
-from rvsense.learner.presets import initial_encoder, preset_of, settled
+from rvsense.learner.presets import preset_of, settled
 
 SPLITS = {
     "sequence": (*LINEAR.values(), "knn"),
@@ -84,6 +81,7 @@ LEVERS = {
     "intra-modal": lever(intra_modal=0.3),
     "decoupled": lever(decoupled=True),
     "temporal positives": lever(temporal_positive_s=0.5),
+    "in bfloat16": lever(precision="bfloat16"),
     "short keys": lever(short_keys=128, queue=4096),
     "short keys and K = 65536": lever(short_keys=128, queue=65536),
     "magnitude alone": lever(inputs="magnitude"),
@@ -104,35 +102,15 @@ class Ablated:
 
     def __call__(self, lab: Lab, tell: Tell) -> dict[str, float]:
         """Accuracies of the averaged encoder on what the split held out."""
-        since = time.process_time()
-        learning, preset = self.learning, preset_of(self.learning, "edge")
-        task = lab.task(self.split, self.seed)
-        data = of_channels(lab.data, preset.channels)
-        encoder = initial_encoder(
-            preset,
-            data.keys.shape[1],
-            seed=self.seed,
-            weights="",
-            short_keys=learning.short_keys,
-        )
-        done = pretrain(
-            encoder,
-            data,
-            task.pretrain,
-            learning,
+        preset = preset_of(self.learning, "edge")
+        return pretrained_scores(
+            of_channels(lab.data, preset.channels),
+            lab.task(self.split, self.seed),
+            self.learning,
             preset,
             seed=self.seed,
-            device=CPU,
+            tell=tell,
             augmentation=self.augmentation,
-            after_step=lambda _: tell(1.0 / learning.total_steps),
-        )
-        return scores(
-            done.encoder,
-            data,
-            task,
-            seed=self.seed,
-            since=since,
-            updates=learning.total_steps,
         )
 
 

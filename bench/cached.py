@@ -18,18 +18,20 @@ from typing import Any, TypeVar
 
 import torch
 
+from rvsense.config import Learning
 from rvsense.encoders import RadarEncoder
 from rvsense.errors import UsageError
 from rvsense.learner.augment import Augmentation
 from rvsense.learner.offline import probe
 from rvsense.learner.offline.assemble import spread
-from rvsense.learner.offline.crew import Unit, Work, run_units
+from rvsense.learner.offline.crew import Tell, Unit, Work, run_units
 from rvsense.learner.offline.fingerprint import fingerprint
 from rvsense.learner.offline.gather import Encoding, gather
+from rvsense.learner.offline.pretrain import pretrain
 from rvsense.learner.offline.progress import progress_bar
 from rvsense.learner.offline.samples import Samples, load
 from rvsense.learner.offline.task import Task, make_task
-from rvsense.learner.presets import PRESETS
+from rvsense.learner.presets import PRESETS, Preset, initial_encoder
 from rvsense.replay.layouts import open_dataset
 
 EDGE = PRESETS["edge"]
@@ -90,15 +92,52 @@ def scores(
     return found | {"knn": nearest, "cpu_s": cpu_s, "updates": updates}
 
 
-def add_options(parser: argparse.ArgumentParser, *, steps: int) -> None:
-    """The options that both experiments have."""
+def pretrained_scores(
+    data: Samples,
+    task: Task,
+    learning: Learning,
+    preset: Preset,
+    *,
+    seed: int,
+    tell: Tell,
+    augmentation: Augmentation | None = None,
+) -> dict[str, float]:
+    """`scores` of `learning.total_steps` updates over shuffled epochs of the training side.
+
+    An `augmentation` takes the place of the settings' own; `tell` hears of the share done.
+    """
+    since = time.process_time()
+    encoder = initial_encoder(
+        preset, data.keys.shape[1], seed=seed, weights="", short_keys=learning.short_keys
+    )
+    done = pretrain(
+        encoder,
+        data,
+        task.pretrain,
+        learning,
+        preset,
+        seed=seed,
+        device=CPU,
+        augmentation=augmentation,
+        after_step=lambda _: tell(1.0 / learning.total_steps),
+    )
+    return scores(done.encoder, data, task, seed=seed, since=since, updates=learning.total_steps)
+
+
+def add_source_options(parser: argparse.ArgumentParser) -> None:
+    """The options that `samples_folder` reads."""
     parser.add_argument("dataset", nargs="?", help="encoded into the cache unless it is there")
     parser.add_argument("--samples", type=Path, help="folder of encoded sequences to use instead")
     parser.add_argument("--cache", type=Path, default=Path("build/bench"), help="samples, results")
     parser.add_argument("--every", type=int, default=2, help="take each n-th frame of the dataset")
+    parser.add_argument("--jobs", type=int, default=2, help="processes of one thread each")
+
+
+def add_options(parser: argparse.ArgumentParser, *, steps: int) -> None:
+    """The options of an experiment with a table of runs; `steps` of each unless told otherwise."""
+    add_source_options(parser)
     parser.add_argument("--steps", type=int, default=steps, help="updates of each run")
     parser.add_argument("--seeds", type=int, default=3)
-    parser.add_argument("--jobs", type=int, default=2, help="processes of one thread each")
     parser.add_argument("--only", default="", help="rows of the table, separated by commas")
 
 

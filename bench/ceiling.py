@@ -10,12 +10,13 @@ does not have (the same seed makes the same sites, and MORE begins with DATA's s
 """
 
 import argparse
+from collections.abc import Sequence as Words
 from dataclasses import replace
 
 import torch
 from tqdm import tqdm
 
-from bench.cached import CPU, EDGE, add_options, open_lab, samples_folder
+from bench.cached import CPU, EDGE, add_source_options, open_lab, samples_folder
 from rvsense.encoders import EncoderSpec, build_encoder
 from rvsense.features import encoder_input
 from rvsense.frames import CLASSES, scene_class
@@ -51,15 +52,15 @@ def labelled(sequences: list[Sequence], key_dim: int, first: int) -> Samples:
     )
 
 
-def main() -> None:
+def main(arguments: Words[str] | None = None) -> None:
     """Print accuracy and log-loss of both, on the same held-out frames."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawTextHelpFormatter
     )
-    add_options(parser, steps=0)
+    add_source_options(parser)
     parser.add_argument("more")
     parser.add_argument("--epochs", type=int, default=8, help="over the larger set")
-    options = parser.parse_args()
+    options = parser.parse_args(arguments)
     torch.set_num_threads(1)
     lab = open_lab(samples_folder(options))
     task = lab.task("sequence", 0)

@@ -1,20 +1,25 @@
-"""Frames a second of `rvsense simulate`, whole and by part.
+"""Frames a second of `rvsense simulate`, over the 30 of the source it stands for; and by part.
 
-`python bench/simulate.py [--jobs N]` writes a dataset to a temporary folder, then times radar,
-drawing and JPEG of one frame of each class in this process. Medians; figures are of this machine.
+    python -m bench.simulate [--quick] [--json FILE] [--jobs N]
+
+A frame is one instant, radar and picture, written to a temporary folder as a dataset holds it;
+the start of the processes counts. Before the table: the median time of radar, drawing and JPEG of
+a frame of each class, in this process.
 """
 
-import argparse
 import statistics
 import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
 
+from bench.sides import Row, options, report, rounds
 from rvsense.config import Simulate
 from rvsense.replay.simulate.plan import CONTENTS, SequencePlan
 from rvsense.replay.simulate.run import simulate
 from rvsense.replay.simulate.scene import Scene, to_jpeg
+
+SOURCE_HZ = 30.0
 
 
 def median_ms(act: Callable[[int], object], times: int = 15) -> float:
@@ -27,29 +32,38 @@ def median_ms(act: Callable[[int], object], times: int = 15) -> float:
     return 1e3 * statistics.median(durations)
 
 
-def main() -> None:
-    """Time a run and its parts."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--jobs", type=int, default=2)
-    parser.add_argument("--sequences", type=int, default=40)
-    arguments = parser.parse_args()
+def simulating_hz(settings: Simulate) -> float:
+    """Frames a second of one whole run."""
     with tempfile.TemporaryDirectory() as folder:
-        report = simulate(
-            Path(folder) / "cruw", Simulate(sequences=arguments.sequences, jobs=arguments.jobs)
-        )
-        size = sum(path.stat().st_size for path in Path(folder).rglob("*") if path.is_file())
-    print(
-        f"{report.frames} frames in {report.seconds:.1f} s with {arguments.jobs} processes: "
-        f"{report.frames_per_second:.1f} frames/s, {size / report.frames / 1e6:.2f} MB a frame"
-    )
-    for index, content in enumerate(CONTENTS):
-        scene = Scene(SequencePlan(index, 0, content, "train", "X"), seed=0, frames=30)
-        pictures = scene.pictures()
-        picture = next(pictures)
-        radar = median_ms(scene.radar)
-        draw = median_ms(lambda _, pictures=pictures: next(pictures))  # type: ignore[misc]
-        jpeg = median_ms(lambda _, picture=picture: to_jpeg(picture))  # type: ignore[misc]
-        print(f"{content:>10}: radar {radar:.1f} ms, picture {draw:.1f} ms, JPEG {jpeg:.1f} ms")
+        return simulate(Path(folder) / "cruw", settings).frames_per_second
+
+
+def parts_of(content_index: int) -> str:
+    """A line on what a frame of one class costs."""
+    content = CONTENTS[content_index]
+    scene = Scene(SequencePlan(content_index, 0, content, "train", "X"), seed=0, frames=30)
+    pictures = scene.pictures()
+    picture = next(pictures)
+    radar = median_ms(scene.radar)
+    draw = median_ms(lambda _: next(pictures))
+    jpeg = median_ms(lambda _: to_jpeg(picture))
+    return f"{content:>10}: radar {radar:.1f} ms, picture {draw:.1f} ms, JPEG {jpeg:.1f} ms"
+
+
+def main() -> None:
+    """Time the parts, then whole runs."""
+    parser = options(__doc__, "bench.simulate")
+    parser.add_argument("--jobs", type=int, default=2, help="processes that simulate")
+    arguments = parser.parse_args()
+    sequences, count = (2, 3) if arguments.quick else (40, 5)
+    for index in range(len(CONTENTS)):
+        print(parts_of(index), flush=True)
+    print()
+    settings = Simulate(sequences=sequences, jobs=arguments.jobs)
+    hz = rounds(count, lambda: simulating_hz(settings), lambda: SOURCE_HZ)
+    row = Row("simulator", *hz, "frames/s", "the source")
+    threads = f"1 for each of {arguments.jobs} processes"
+    report([row], threads=threads, path=arguments.json)
 
 
 if __name__ == "__main__":

@@ -42,6 +42,7 @@ from bench.cached import (
     chosen,
     markdown,
     measure,
+    pretrained_scores,
     samples_folder,
     scores,
     shown,
@@ -51,7 +52,6 @@ from rvsense.config import Learning
 from rvsense.errors import DatasetError, RvsenseError
 from rvsense.learner.offline.crew import Tell
 from rvsense.learner.offline.plan import settings_for
-from rvsense.learner.offline.pretrain import pretrain
 from rvsense.learner.offline.samples import Samples
 from rvsense.learner.presets import initial_encoder, settled
 from rvsense.learner.schedule import Shape
@@ -106,26 +106,13 @@ class Shuffled:
 
     def __call__(self, lab: Lab, tell: Tell) -> dict[str, float]:
         """Accuracies of the averaged encoder."""
-        since = time.process_time()
-        task, learning = lab.task("sequence", self.seed), self.learning
-        encoder = initial_encoder(EDGE, lab.data.keys.shape[1], seed=self.seed, weights="")
-        done = pretrain(
-            encoder,
+        return pretrained_scores(
             lab.data,
-            task.pretrain,
-            learning,
+            lab.task("sequence", self.seed),
+            self.learning,
             replace(EDGE, decay=self.decay),
             seed=self.seed,
-            device=CPU,
-            after_step=lambda _: tell(1.0 / learning.total_steps),
-        )
-        return scores(
-            done.encoder,
-            lab.data,
-            task,
-            seed=self.seed,
-            since=since,
-            updates=learning.total_steps,
+            tell=tell,
         )
 
 

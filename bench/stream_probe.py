@@ -116,11 +116,11 @@ def learn(trainer: Trainer, sequences: list[Sequence], seconds: float) -> float:
     """Feed the stream for `seconds` of CPU time; returns the seconds used."""
     start = time.process_time()
     with tempfile.TemporaryDirectory() as state_dir:
-        service = Service(trainer, Path(state_dir), send=lambda _: None)
-        service.handle(*link.unpack(link.pack("hello", lockstep=True, daemon="bench")))
+        service = Service(trainer, Path(state_dir), send=lambda *_: True)
+        service.hear(b"1", link.pack("hello", lockstep=True, daemon="bench", life="1"))
         for lap in range(10_000):
             for pair in pairs(sequences, lap):
-                service.handle(*link.unpack(link.pack_pair(pair)))
+                service.hear(b"1", link.pack_pair(pair))
                 if time.process_time() - start > seconds:
                     return time.process_time() - start
     return time.process_time() - start

@@ -63,16 +63,16 @@ ORDERS = {
 def learn(sequences: list[Sequence], seconds: float, share: float, state_dir: Path) -> Path:
     """Learn the stream for so much CPU time, with a share of its labels; the published model."""
     trainer = build_trainer(Learning(preset="edge", device="cpu"), seed=0)
-    service = Service(trainer, state_dir, send=lambda _: None)
-    service.handle(*link.unpack(link.pack("hello", lockstep=True, daemon="bench")))
+    service = Service(trainer, state_dir, send=lambda *_: True)
+    service.hear(b"1", link.pack("hello", lockstep=True, daemon="bench", life="1"))
     for label in _labels(sequences, share):
-        service.handle(*link.unpack(link.pack_label(label)))
+        service.hear(b"1", link.pack_label(label))
     start = time.process_time()
     for lap in range(10_000):
         for pair in pairs(sequences, lap):
-            service.handle(*link.unpack(link.pack_pair(pair)))
+            service.hear(b"1", link.pack_pair(pair))
             if time.process_time() - start > seconds:
-                service.handle(*link.unpack(link.pack("drain")))
+                service.hear(b"1", link.pack("drain"))
                 return list_models(state_dir / "models")[-1]
     raise UsageError(f"the sequences hold no pairs to learn from for {seconds} s")
 

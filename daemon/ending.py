@@ -7,7 +7,10 @@ Rules:
 1. Nothing is flushed before as many messages as the player sent have come in, and a turn has
    passed in which none came: others may send, too.
 2. The learner is told of the end after it was given every pair and label.
-3. Messages that do not come in within `patience_s` of the last one are given up, and said so.
+3. Messages that do not come in within `patience_s` of the last one are given up, and said so;
+   time in which none is let in, since lock-step waits for the learner, does not count.
+4. In lock-step a learner cut off before the end is the end: what it had is not what the same run
+   gives, and pairs on their way are lost.
 """
 
 from dataclasses import dataclass
@@ -31,11 +34,16 @@ class Do(StrEnum):
     FLUSH = "flush"
     DRAIN = "drain"
     REPORT = "report"
+    FAIL = "fail"
 
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """What the machine looks at."""
+    """What the machine looks at.
+
+    reading   intake is read; not so while lock-step waits for the learner
+    cut       the link to a learner in lock-step broke, once it had answered
+    """
 
     now_s: float
     sent: int | None
@@ -46,6 +54,8 @@ class Facts:
     outbox_empty: bool
     drained: bool
     loader_idle: bool
+    reading: bool = True
+    cut: bool = False
 
 
 @dataclass(slots=True)
@@ -60,6 +70,8 @@ class Ending:
 
     def advance(self, facts: Facts) -> list[Do]:
         """What is to be done now; empty most of the time."""
+        if facts.cut and self.phase is not Phase.DONE:
+            return [Do.FAIL]
         todo: list[Do] = []
         while (step := self._step(facts)) is not None:
             self.phase = step
@@ -91,7 +103,7 @@ class Ending:
         return None
 
     def _all_in(self, facts: Facts) -> bool:
-        if facts.arrived != self._arrived:
+        if facts.arrived != self._arrived or not facts.reading:
             self._arrived, self._arrived_at_s = facts.arrived, facts.now_s
         missing = (facts.sent or 0) - facts.arrived
         if missing > 0 and facts.now_s - self._arrived_at_s > self.patience_s:

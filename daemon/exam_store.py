@@ -17,9 +17,12 @@ from typing import Any
 import numpy as np
 import structlog
 
-from rvsense import atomic
+from rvsense import atomic, jsontext
 from rvsense.daemon.exam import Item
+from rvsense.disk import naming
 from rvsense.frames import CLASSES
+from rvsense.grids import CELLS
+from rvsense.wire import DTYPES
 
 SUFFIX = ".frame"
 DAMAGED = "damaged-"
@@ -39,12 +42,18 @@ class ExamStore:
         self._thread = threading.Thread(target=self._run, name="exam-store", daemon=True)
 
     def load(self) -> dict[int, Item]:
-        """What was kept, by number; damaged files are set aside and logged."""
-        if not self._folder.is_dir():
-            return {}
-        atomic.remove_leftovers(self._folder)
-        kept = {}
-        for path in sorted(self._folder.glob(f"*{SUFFIX}")):
+        """What was kept, by number; damaged files are set aside and logged.
+
+        Raises:
+            DiskError: the folder cannot be listed: what is kept from now on would replace it.
+        """
+        kept: dict[int, Item] = {}
+        with naming(self._folder, "cannot be read"):
+            if not self._folder.is_dir():
+                return kept
+            atomic.remove_leftovers(self._folder)
+            files = sorted(self._folder.glob(f"*{SUFFIX}"))
+        for path in files:
             if path.name.startswith(DAMAGED):
                 continue
             try:
@@ -86,7 +95,7 @@ class ExamStore:
             return kept
 
     def _follow(self, kept: Mapping[int, Item]) -> None:
-        self._folder.mkdir(parents=True, exist_ok=True)
+        atomic.make_folder(self._folder)
         wanted = {self._path(number): item for number, item in kept.items()}
         for path, item in wanted.items():
             if not path.exists():
@@ -124,13 +133,17 @@ def decode(content: bytes) -> Item:
         ValueError, KeyError, TypeError: the file is damaged.
     """
     line, _, payload = content.partition(b"\n")
-    facts = json.loads(line)
+    facts = jsontext.parse(line)
+    if not isinstance(facts, dict):
+        raise ValueError("does not begin with a map")
     wanted = facts.pop("sha256")
     if wanted != _digest(facts, payload):
         raise ValueError("does not match its checksum")
     if facts["label"] not in CLASSES:
         raise ValueError(f"class {facts['label']!r} is none of {', '.join(CLASSES)}")
-    heatmap = np.frombuffer(payload, dtype=facts["dtype"]).reshape(facts["shape"])
+    heatmap = np.frombuffer(payload, DTYPES[facts["dtype"]]).reshape(facts["shape"])
+    if heatmap.ndim != 4 or heatmap.shape[1:] != (CELLS, CELLS, 2) or not len(heatmap):
+        raise ValueError(f"a heatmap of shape {heatmap.shape}")
     return heatmap, facts["label"]
 
 

@@ -9,8 +9,10 @@ from typing import TypeVar
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
-from rvsense.daemon import decisions, figures
+from rvsense import gate
+from rvsense.daemon import decisions, figures, outbox
 from rvsense.daemon.drift import SIGNALS
+from rvsense.daemon.landing import OUTCOMES
 from rvsense.frames import CLASSES
 from rvsense.results import ABSTENTIONS
 from rvsense.wire import REASONS as REJECTIONS
@@ -19,7 +21,6 @@ M = TypeVar("M", Counter, Gauge)
 
 KINDS = ("radar", "camera", "label")
 DROPS = ("overload", "late", "duplicate")
-PAIR_DROPS = ("learner_backlog", "learner_lost")
 REFUSALS = ("damaged", "worse")
 LABEL_USES = ("taught", "examined")
 
@@ -65,6 +66,7 @@ class Families:
         self.last_frame = self._gauge(
             "last_frame_timestamp_seconds", "When the last valid frame came.", ("site", "kind")
         )
+        self.recording = self._gauge("recording", "1 while a recorder gets a copy of every frame.")
         self.rejected = self._counter("messages_rejected", "Messages out of form.", ("reason",))
         _create(self.rejected, REJECTIONS)
         self.dropped = self._counter(
@@ -87,7 +89,11 @@ class Families:
         self.pair_drops = self._counter(
             "pairs_dropped", "Pairs lost on the way to the learner.", ("reason",)
         )
-        _create(self.pair_drops, PAIR_DROPS)
+        self.label_drops = self._counter(
+            "labels_dropped", "Labels lost on the way to the learner.", ("reason",)
+        )
+        for drops in (self.pair_drops, self.label_drops):
+            _create(drops, outbox.REASONS)
 
     def _make_serving(self) -> None:
         self.classifications = self._counter(
@@ -110,6 +116,8 @@ class Families:
         self.swaps = self._counter("model_swaps", "Models that took over.")
         self.refusals = self._counter("model_refusals", "Models turned down.", ("reason",))
         _create(self.refusals, REFUSALS)
+        self.pinned = self._gauge("model_pinned", "1 while the operator has pinned the model.")
+        self.held = self._counter("models_held", "Models held back while another is pinned.")
         self.accuracy = self._gauge(
             "prequential_accuracy_ratio", "Right answers among those given before their label."
         )
@@ -148,6 +156,12 @@ class Families:
         )
         self.learner_up.set(math.nan)
         self.restarts = self._counter("learner_restarts", "Starts after an unwanted end.")
+        self.cuts = self._counter("learner_cuts", "Times that the link to a remote learner broke.")
+        self.fetches = self._counter(
+            "model_fetches", "Models that a remote learner offered and we fetched.", ("outcome",)
+        )
+        _create(self.fetches, OUTCOMES)
+        self.fetched_bytes = self._counter("model_fetched_bytes", "Bytes of the models landed.")
         self.checkpoint_time = self._gauge(
             "checkpoint_success_timestamp_seconds", "When the last one was whole; 0 = none yet."
         )
@@ -164,6 +178,12 @@ class Families:
             "config_last_reload_success_timestamp_seconds", "When one was last taken."
         )
         self.subscribers = self._gauge("subscribers", "Subscribers of results.")
+        self.auth_denied = self._counter(
+            "auth_denied", "Clients turned away or cut off.", ("entrance", "reason")
+        )
+        for entrance in ("intake", "results", "requests"):
+            for reason in gate.REASONS:
+                self.auth_denied.labels(entrance, reason)
 
     def _counter(self, name: str, text: str, labels: tuple[str, ...] = ()) -> Counter:
         return Counter(f"rvsense_{name}", text, labels, registry=self.registry)

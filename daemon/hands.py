@@ -15,6 +15,7 @@ from rvsense.daemon.effects import (
     Truth,
 )
 from rvsense.daemon.inference import Inference, Waiting
+from rvsense.daemon.latest import Latest
 from rvsense.daemon.metrics import Metrics
 from rvsense.daemon.outbox import Outbox
 from rvsense.daemon.scoring import Score
@@ -37,11 +38,13 @@ class Hands:
         score: Score,
         metrics: Metrics,
         *,
+        latest: Latest,
         keep_exam: Callable[[], None],
     ) -> None:
         self._keep_exam = keep_exam
         self._inference, self._outbox = inference, outbox
         self._tally, self._score, self._metrics = tally, score, metrics
+        self._latest = latest
 
     def carry_out(self, effects: Iterable[Effect]) -> None:
         """Do each in turn."""
@@ -60,6 +63,7 @@ class Hands:
                 self._metrics.dropped(site, reason)
             case PairFound():
                 self._tally.paired(effect)
+                self._latest.paired(effect.site, effect.skew_ns / 1e6)
                 self._metrics.paired(effect.site, effect.skew_ns / 1e9, effect.lag_ns / 1e9)
             case PairDropped(site, stream, reason):
                 self._metrics.unpaired(stream, site, reason)

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
-LearnerPhase = Literal["off", "starting", "up", "restarting"]
+LearnerPhase = Literal["off", "starting", "up", "restarting", "unreachable", "refused"]
 PlayerPhase = Literal["none", "playing", "done"]
 Gate = Literal["live", "ready", "degraded"]
 
@@ -32,7 +32,8 @@ class Snapshot:
 
     `turned_s` is when each loop last went round, which an idle one does as well. `served_s` is
     when a radar frame was last answered or none was waiting, whichever is later: the age of the
-    oldest waiting frame would not do, since overload drops the oldest.
+    oldest waiting frame would not do, since overload drops the oldest. `learner_note` says since
+    when a learner is unreachable, or why it refuses.
     """
 
     turned_s: Mapping[str, float]
@@ -41,6 +42,7 @@ class Snapshot:
     has_model: bool
     learner: LearnerPhase
     learner_heard_s: float
+    learner_note: str = ""
     player: PlayerPhase = "none"
     stopping: bool = False
 
@@ -123,7 +125,10 @@ def _learner(snapshot: Snapshot, now_s: float, limits: Limits) -> Check:
     if snapshot.learner == "off":
         return Check("learner", True, "off, as asked for", "degraded")
     if snapshot.learner != "up":
-        return Check("learner", False, f"{snapshot.learner}; frames are answered", "degraded")
+        model = "by the last model" if snapshot.has_model else "no_model"
+        between = ": " if snapshot.learner == "refused" else " "
+        reason = between.join(filter(None, (snapshot.learner, snapshot.learner_note)))
+        return Check("learner", False, f"{reason}; frames are answered {model}", "degraded")
     quiet_s = now_s - snapshot.learner_heard_s
     ok = quiet_s <= limits.learner_s
     return Check("learner", ok, "up" if ok else f"up, but silent for {quiet_s:.0f} s", "degraded")

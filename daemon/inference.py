@@ -15,6 +15,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Any
 
@@ -65,6 +66,9 @@ class Inference:
         deliver: called from the thread with the answers of each batch; must not block, and
             must not call back.
         model: the model to begin with, if there is one.
+        lane: what the thread works in, on its device.
+        lossless: in lock-step, where intake waits: one message may still bring in all the frames
+            that waited for it, and a flush those of every site.
     """
 
     def __init__(
@@ -72,12 +76,17 @@ class Inference:
         settings: Serving,
         deliver: Callable[[Sequence[Answered]], None],
         model: ServableModel | None,
+        lane: AbstractContextManager[object] | None = None,
+        *,
+        lossless: bool = False,
     ) -> None:
         self.settings = settings
         self.errors = 0
         self.progress_at = time.monotonic()
         self._deliver = deliver
         self._model = model
+        self._lane = lane or nullcontext()
+        self._lossless = lossless
         self._waiting: deque[Waiting] = deque()
         self._asked: deque[Asked] = deque()
         self._in_the_works = 0
@@ -85,7 +94,7 @@ class Inference:
         self._changed = threading.Condition()
         self._limiter = RepeatLimiter()
         self._log = structlog.get_logger()
-        self._thread = threading.Thread(target=self._run, name="inference", daemon=True)
+        self._thread = threading.Thread(target=self._run_in_lane, name="inference", daemon=True)
 
     def start(self) -> None:
         """Start answering."""
@@ -96,7 +105,7 @@ class Inference:
         with self._changed:
             self._waiting.append(waiting)
             crowded = len(self._waiting) > self.settings.max_waiting_frames
-            dropped = self._waiting.popleft() if crowded else None
+            dropped = self._waiting.popleft() if crowded and not self._lossless else None
             self._changed.notify()
         return dropped
 
@@ -140,6 +149,10 @@ class Inference:
             self._changed.notify()
         if self._thread.is_alive():
             self._thread.join(timeout=5)
+
+    def _run_in_lane(self) -> None:
+        with self._lane:
+            self._run()
 
     def _run(self) -> None:
         while True:
@@ -190,12 +203,14 @@ class Inference:
             answers = model.classify(heatmaps)
             if len(answers) != len(heatmaps):
                 raise RuntimeError(f"{len(answers)} answers to {len(heatmaps)} frames")
+            return answers
         except Exception as error:
-            if len(heatmaps) > 1:  # one bad frame must not cost the others theirs
-                return [self._classify([heatmap], model)[0] for heatmap in heatmaps]
-            self._failed("inference_failed", error)
-            return [NO_MODEL]
-        return answers
+            if len(heatmaps) == 1:
+                self._failed("inference_failed", error)
+                return [NO_MODEL]
+        # One bad frame must not cost the others theirs, nor memory that is too short for all at
+        # once. Not in the handler: its traceback holds what the batch had taken.
+        return [self._classify([heatmap], model)[0] for heatmap in heatmaps]
 
     def _failed(self, event: str, error: Exception) -> None:
         now = time.monotonic()

@@ -43,11 +43,27 @@ class LabelDesk:
         near = [k for k in self._frames if _near(k, *key)]
         if near:
             return self._frames[min(near, key=lambda k: abs(k[1] - label.stamp_ns))]
+        if self._has_passed(*key):
+            self.expired += 1
+            return None
         self._labels[key] = label
         if len(self._labels) > self.labels_kept:
             self._labels.popitem(last=False)
             self.expired += 1
         return None
+
+    def waits(self, label: LabelFrame) -> bool:
+        """Whether this label is kept until its frame comes."""
+        return (label.epoch, label.stamp_ns) in self._labels
+
+    def frames(self) -> list[tuple[int, int]]:
+        """(epoch, stamp_ns) of the frames at hand, in the order in which they came."""
+        return list(self._frames)
+
+    def _has_passed(self, epoch: int, stamp_ns: int) -> bool:
+        """Whether the frame of such a label has been forgotten: all that are kept are newer."""
+        full = len(self._frames) >= self.frames_kept
+        return full and (epoch, stamp_ns + NEAR_NS) < min(self._frames)
 
 
 def _near(key: tuple[int, int], epoch: int, stamp_ns: int) -> bool:

@@ -3,7 +3,7 @@
 A lane keeps no rules of its own: who may enter is decided in `pairing`, who leaves in `release`.
 """
 
-from bisect import bisect_left
+from bisect import bisect_right, insort
 
 from rvsense.daemon.decisions import REASONS, Frame, Stream
 from rvsense.daemon.ledger import StreamLedger
@@ -15,8 +15,10 @@ FOREVER_NS = 1 << 63
 
 
 class Lane:
-    """Pending frames in stamp order (two parallel lists) and what is known of the stream's clock.
+    """Pending frames by stamp, their stamps in order, and what is known of the stream's clock.
 
+    head                   where the pending ones begin in `stamps`: what is decided leaves it in
+                           bulk, for one by one would cost the length of the queue each time
     newest_ns, newest_seq  the newest frame of this era; before one came, whence silence counts
     closed_ns              frames before this stamp come too late
     regular_ns             a frame after this stamp needs no further look: append it
@@ -29,6 +31,7 @@ class Lane:
         "dropped",
         "era_start_ns",
         "frames",
+        "head",
         "joined",
         "left_seq",
         "newest_ns",
@@ -43,8 +46,9 @@ class Lane:
 
     def __init__(self, stream: Stream) -> None:
         self.stream = stream
-        self.frames: list[Frame] = []
+        self.frames: dict[int, Frame] = {}
         self.stamps: list[int] = []
+        self.head = 0
         self.size_bytes = 0
         self.received = 0
         self.paired = 0
@@ -63,24 +67,44 @@ class Lane:
 
     def insert(self, frame: Frame) -> Frame | None:
         """Sort a frame in; of two with one stamp the lower seq stays and the other is returned."""
-        at = bisect_left(self.stamps, frame.stamp_ns)
-        if at < len(self.stamps) and self.stamps[at] == frame.stamp_ns:
-            there = self.frames[at]
+        there = self.frames.get(frame.stamp_ns)
+        if there is not None:
             if there.seq <= frame.seq:
                 return frame
-            self.frames[at] = frame
+            self.frames[frame.stamp_ns] = frame
             self.size_bytes += frame.size_bytes - there.size_bytes
             return there
-        self.stamps.insert(at, frame.stamp_ns)
-        self.frames.insert(at, frame)
+        insort(self.stamps, frame.stamp_ns, self.head)
+        self.frames[frame.stamp_ns] = frame
         self.size_bytes += frame.size_bytes
         return None
 
+    @property
+    def oldest_ns(self) -> int:
+        """Stamp of the oldest pending frame, or after all stamps where there is none."""
+        return self.stamps[self.head] if self.frames else FOREVER_NS
+
+    def stamps_to(self, end_ns: int) -> list[int]:
+        """Stamps of the pending frames up to `end_ns`, sorted."""
+        return self.stamps[self.head : bisect_right(self.stamps, end_ns, self.head)]
+
+    def take(self, stamp_ns: int) -> Frame:
+        """Take a pending frame out; `begin_at` is to follow."""
+        frame = self.frames.pop(stamp_ns)
+        self.size_bytes -= frame.size_bytes
+        return frame
+
+    def begin_at(self, head: int) -> None:
+        """The frames whose stamps lie before `head` have been taken."""
+        if 2 * head > len(self.stamps):
+            del self.stamps[:head]
+            head = 0
+        self.head = head
+
     def pop_oldest(self) -> Frame:
         """Take the oldest pending frame out."""
-        del self.stamps[0]
-        frame = self.frames.pop(0)
-        self.size_bytes -= frame.size_bytes
+        frame = self.take(self.stamps[self.head])
+        self.begin_at(self.head + 1)
         return frame
 
     def ledger(self) -> StreamLedger:

@@ -1,8 +1,7 @@
-"""The learner's process and the link to it: spawned, watched, restarted, never waited for.
+"""The learner's process and the talk with it: spawned, watched, restarted, never waited for.
 
-Used from the I/O thread alone. `socket` is in its poller; `pump` sends what may be sent and
-looks after the process. Each process gets a socket of its own, so that nothing meant for one
-that died reaches its successor.
+Used from the I/O thread alone. `pump` sends what may be sent and looks after the process, or
+after the link to one that runs elsewhere: what broke is begun again, with a growing pause.
 """
 
 import json
@@ -17,21 +16,46 @@ from typing import Any
 import structlog
 import zmq
 
-from rvsense import link
+from rvsense import curve, link
 from rvsense.config import Learning
+from rvsense.daemon import figures
 from rvsense.daemon.backoff import Backoff
+from rvsense.daemon.health import STANDARD_LIMITS
+from rvsense.daemon.hearsay import words
+from rvsense.daemon.killing import kill
+from rvsense.daemon.learner_link import LearnerLink
 from rvsense.daemon.outbox import Outbox
 from rvsense.errors import ConfigError, UsageError
 
+AWAY_S = 5.0
+"""Between two turns of ours: it was we, or the whole machine, that stood still."""
+ANSWER_S = 10.0
+"""How long a remote learner that was greeted may take to answer before that is said."""
 HOPELESS = (UsageError.status, ConfigError.status)
 """Exit statuses that starting again does not mend."""
+
+KEPT_OUT = {
+    "reason": "the learner does not let us in",
+    "remedy": "give --learner-keys a folder that `rvsense keys new --role daemon` made there",
+}
+
+Said = tuple[str, dict[str, Any], list[Any]]
+"""Operation, values, payloads."""
 
 
 @dataclass(slots=True)
 class LearnerState:
-    """What is known of the learner, for status, metrics and health."""
+    """What is known of the learner, for status, metrics and health.
+
+    cuts      times that the link to a learner that still runs broke
+    away_ns   Unix time since when no learner answers; None while one does
+    refused   why it will not have this daemon now, or ""
+    """
 
     up: bool = False
+    cuts: int = 0
+    away_ns: int | None = None
+    refused: str = ""
     restarts: int = 0
     pid: int | None = None
     ready: dict[str, Any] = field(default_factory=dict)
@@ -47,6 +71,7 @@ class LearnerProcess:
 
     Args:
         endpoint: where a remote learner listens; None = spawn one here.
+        keys: ours, where a remote one asks for them.
     """
 
     def __init__(
@@ -60,135 +85,204 @@ class LearnerProcess:
         runtime_dir: Path,
         lockstep: bool,
         endpoint: str | None = None,
+        keys: curve.ClientKeys | None = None,
     ) -> None:
         self.state = LearnerState()
         self.outbox = Outbox(most=learning.backlog_pairs, lossless=lockstep)
         self._learning, self._seed, self._state_dir = learning, seed, state_dir
-        self._lockstep = lockstep
-        self._remote = endpoint is not None
-        self._endpoint = endpoint or f"ipc://{runtime_dir}/learner.sock"
+        self._lockstep, self._limit_s = lockstep, learning.hang_timeout_s
+        self.remote = endpoint is not None
+        self._link = LearnerLink(
+            context,
+            poller,
+            endpoint or f"ipc://{runtime_dir}/learner.sock",
+            lockstep=lockstep,
+            remote=self.remote,
+            keys=keys,
+        )
         self._backoff = Backoff()
         self._process: subprocess.Popen[bytes] | None = None
         self._started_at = 0.0
         self._start_at: float | None = None
         self._stopping = False
         self._draining = False
+        self._missed = False
+        self._turned_at = self._awake_at = 0.0
         self._log = structlog.get_logger()
-        self._context, self._poller = context, poller
-        self.socket: zmq.Socket[bytes] | None = None
-        self._monitor: zmq.Socket[bytes] | None = None
 
     def start(self) -> None:
         """Spawn the process, or begin to connect to the remote one."""
-        if self._remote:
-            self._connect()
-        else:
-            self._spawn()
+        self._away()
+        self._begin()
 
     def pump(self, now: float) -> None:
-        """Send what may be sent; restart the process when its time has come."""
+        """Send what may be sent; start again what has ended, when its time has come."""
+        self._mind_hanging(now)
         if self._process is not None and self._process.poll() is not None:
             self._ended(now)
-        if self._cut_off():
-            self._log.error("learner_cut_off", endpoint=self._endpoint)
-            self.state.up = False
-            self._disconnect()
-            self.outbox.lost()
-            self._connect()
+        if self._link.broken:
+            self._cut_off(now, **(KEPT_OUT if self._link.denied else {}))
+        elif self._silent(now):
+            self._cut_off(now, reason="silent: it may have lost us from sight")
+        self._miss(now)
         if self._start_at is not None and now >= self._start_at and not self._stopping:
-            self.state.restarts += 1
-            self._spawn()
-        if not self.state.up or self.socket is None:
-            return
-        while (message := self.outbox.next()) is not None:
-            self.socket.send_multipart(message, copy=False)
+            self.state.restarts += self._to_spawn
+            self._begin()
+        while self.state.up and (message := self.outbox.next()) is not None:
+            self._link.send(message)
 
-    def receive(self) -> list[tuple[str, dict[str, Any]]]:
+    def receive(self) -> list[Said]:
         """What the learner has said since the last call."""
-        said: list[tuple[str, dict[str, Any]]] = []
-        while self.socket is not None and self.socket.poll(0):
-            message = self.socket.recv_multipart()
+        heard: list[Said] = []
+        for message in self._link.receive():
             self.state.heard_at = time.monotonic()
             try:
-                op, values, _ = link.unpack(message)
-                self._note(op, values)
-            except (link.LinkError, KeyError, TypeError) as error:
-                self._log.error("learner_not_understood", error=str(error) or repr(error))
+                said = link.unpack(message)
+                link.check_form(said[0], said[1])
+                self._note(said[0], said[1])
+            except link.LinkError as error:
+                self._log.error("learner_not_understood", error=words(str(error)))
                 continue
-            said.append((op, values))
-        return said
+            heard.append(said)
+        return heard
+
+    def fetch(self, id: str, name: str, offset: int) -> None:
+        """Ask for a chunk of a model; lost where there is no learner, and then asked again."""
+        if self.state.up:
+            self._link.send(link.pack("fetch", id=id, name=name, offset=offset))
 
     def drain(self) -> None:
         """Tell the learner that no more input comes."""
         self.state.drained = None
         self._draining = True
-        if self.state.up and self.socket is not None:
-            self.socket.send_multipart(link.pack("drain"))
+        if self.state.up:
+            self._link.send(link.pack("drain"))
 
     def ask_to_stop(self) -> None:
         """Ask for a checkpoint and an end; no restart follows."""
         self._stopping = True
-        if self._remote:
+        if self.remote:
             return
-        if self.state.up and self.socket is not None:
-            self.socket.send_multipart(link.pack("stop"))
+        if self.state.up:
+            self._link.send(link.pack("stop"))
         elif self._process is not None:
             self._process.terminate()
 
     @property
     def ended(self) -> bool:
         """Whether there is nothing left to wait for: our process, or what a remote one takes."""
-        if self._remote:
+        if self.remote:
             return self.outbox.empty or not self.state.up
         return self._process is None or self._process.poll() is not None
 
     def close(self) -> None:
-        """End the process if it still runs, and close the socket."""
+        """End the process if it still runs, and close the link."""
         if self._process is not None and self._process.poll() is None:
             self._log.warning("learner_killed", reason="did not stop in time")
-            self._process.kill()
-            self._process.wait()
-        self._disconnect()
+            kill(self._process)
+        self._link.disconnect()
+
+    @property
+    def endpoint(self) -> str:
+        """Where the learner is."""
+        return self._link.endpoint
+
+    @property
+    def _to_spawn(self) -> bool:
+        """Whether a process is to be started: ours does not run. Else the link alone is made."""
+        return not self.remote and self._process is None
+
+    def _begin(self) -> None:
+        self._started_at, self._start_at = time.monotonic(), None
+        if self._to_spawn:
+            self._spawn()
+        else:
+            self._link.connect()
 
     def _spawn(self) -> None:
         threads = str(self._learning.threads)
         settings = json.dumps(asdict(self._learning) | {"seed": self._seed})
         # -P: a folder named rvsense where we were started must not be taken for the package.
-        command = [sys.executable, "-P", "-m", "rvsense.learner", "--endpoint", self._endpoint]
+        command = [sys.executable, "-P", "-m", "rvsense.learner", "--endpoint", self.endpoint]
         command += ["--state-dir", str(self._state_dir), "--config-json", settings]
         command += ["--parent", str(os.getpid())]
         environment = os.environ | {"OMP_NUM_THREADS": threads, "MKL_NUM_THREADS": threads}
-        self._started_at, self._start_at = time.monotonic(), None
         try:
             self._process = subprocess.Popen(command, env=environment, start_new_session=True)
         except OSError as error:  # no memory or no process left: answers go on all the same
-            self._start_later(self._started_at, error=str(error))
+            self._log_end(self._start_later(self._started_at), error=str(error))
             return
         self.state.pid = self._process.pid
-        self._connect()
+        self._link.connect()
 
-    def _connect(self) -> None:
-        self.socket = self._context.socket(zmq.DEALER)
-        if self._remote:
-            self._monitor = self.socket.get_monitor_socket(zmq.EVENT_DISCONNECTED)
-        self.socket.connect(self._endpoint)
-        self._poller.register(self.socket, zmq.POLLIN)
-        # ZeroMQ keeps the greeting until the learner has bound its end.
-        hello = link.pack("hello", lockstep=self._lockstep, daemon=os.getpid())
-        self.socket.send_multipart(hello)
+    def _silent(self, now: float) -> bool:
+        """Whether a remote learner that is up has said nothing for longer than it may.
 
-    def _cut_off(self) -> bool:
-        """Whether the connection to a remote learner broke: its successor needs a greeting."""
-        return self._monitor is not None and bool(self._monitor.poll(0))
+        What it cannot deliver makes it forget a daemon, which hears of it by sending; one that
+        has nothing to send would wait for ever.
+        """
+        quiet_s = now - self.state.heard_at
+        return self.remote and self.state.up and quiet_s > STANDARD_LIMITS.learner_s
 
-    def _disconnect(self) -> None:
-        if self.socket is not None:
-            if self._monitor is not None:
-                self.socket.disable_monitor()
-                self._monitor = None
-            self._poller.unregister(self.socket)
-            self.socket.close(linger=0)
-            self.socket = None
+    def _mind_hanging(self, now: float) -> None:
+        """Kill our own learner when it has said nothing for longer than any work of it takes.
+
+        From `ready` on it tells figures once a second, but for a long step or checkpoint; what it
+        loads before that takes as long as it takes, as do its last words, and lock-step.
+        """
+        if now - self._turned_at > AWAY_S:
+            self._awake_at = now
+        self._turned_at = now
+        quiet_s = now - max(self.state.heard_at, self._awake_at)
+        must_speak = self.state.up and not (self._lockstep or self._stopping)
+        if self._process is None or not must_speak or not 0 < self._limit_s < quiet_s:
+            return
+        self._log.error("learner_hung", quiet_s=round(quiet_s, 1))
+        self._process.kill()  # and not waited for: a disk that hangs may keep it for long
+        self._away()
+
+    def _miss(self, now: float) -> None:
+        """Say, once in each outage, that nobody answers where a remote learner should be."""
+        waits = self.remote and not self.state.up and self._start_at is None
+        if not waits or now - self._started_at < ANSWER_S:
+            return
+        self.state.refused = ""  # that was another, or another time
+        if not self._missed:
+            self._log.error(
+                "learner_not_reached",
+                endpoint=self.endpoint,
+                remedy="start `rvsense learner --listen` there, open the way to it, or correct "
+                "--learner; it is tried again all the time",
+            )
+        self._missed = True
+
+    def _cut_off(self, now: float, **why: str) -> None:
+        """The link broke, or its other end forgot us: what was on its way is lost; greet again."""
+        was_up = self.state.up
+        self.state.cuts += was_up
+        self.state.refused = ""
+        self._away()
+        delay_s = self._start_later(now)
+        event = "learner_cut_off" if was_up else "learner_not_reached"
+        self._log.error(event, endpoint=self.endpoint, **why, retry_in_s=round(delay_s, 2))
+
+    def _away(self) -> None:
+        """No learner answers from now on."""
+        self.state.up, self.outbox.away = False, True
+        if self.state.away_ns is None:
+            self.state.away_ns = time.time_ns()
+        self._link.disconnect()
+        self.outbox.lost()
+
+    def _refused(self, reason: str) -> None:
+        if reason != self.state.refused:
+            self._log.error("learner_refuses", reason=reason, endpoint=self.endpoint)
+        self.state.refused, self._missed = reason, False
+        self._away()
+        if self._lockstep:  # it would wait for ever: nothing may be dropped
+            self.state.hopeless, self.state.exit_status = True, ConfigError.status
+        else:
+            self._start_later(time.monotonic())
 
     def _ended(self, now: float) -> None:
         assert self._process is not None
@@ -196,28 +290,36 @@ class LearnerProcess:
         # One that was ready before had all it needs: what it lacks now may come back.
         self.state.hopeless = self._process.returncode in HOPELESS and not self.state.ready
         self._process = None
-        self.state.up = False
-        self._disconnect()
-        self.outbox.lost()
+        self._away()
         if self._stopping or self.state.hopeless:
             return
-        self._start_later(now, exit_status=self.state.exit_status)
+        self._log_end(self._start_later(now), exit_status=self.state.exit_status)
 
-    def _start_later(self, now: float, **why: Any) -> None:
+    def _start_later(self, now: float) -> float:
+        """Begin again after a pause; returns its seconds."""
         delay_s = self._backoff.delay_s(now - self._started_at)
         self._start_at = now + delay_s
+        return delay_s
+
+    def _log_end(self, delay_s: float, **why: Any) -> None:
         self._log.error("learner_ended", **why, restart_in_s=round(delay_s, 2))
 
     def _note(self, op: str, values: dict[str, Any]) -> None:
         match op:
             case "ready":
-                self.state.up = True
+                self.state.up, self.outbox.away = True, False
+                self.state.away_ns, self.state.refused, self._missed = None, "", False
                 self.state.ready = values
                 if self._draining and self.state.drained is None:
                     self.drain()  # the one that was told before has died
             case "taken":
                 self.outbox.taken(values["count"])
             case "figures":
+                figures.check(values)
                 self.state.figures = values
             case "drained":
                 self.state.drained = values
+            case "refused":
+                self._refused(words(values["reason"]))
+            case "stranger":
+                self._cut_off(time.monotonic())

@@ -8,7 +8,9 @@ Rules:
 """
 
 import time
+from collections.abc import Callable
 from concurrent.futures import Future
+from functools import partial
 from queue import SimpleQueue
 from typing import Any
 
@@ -16,10 +18,12 @@ import structlog
 import zmq
 
 from rvsense import wire
+from rvsense.daemon.conclusions import have_done
 from rvsense.daemon.drift import Drift
-from rvsense.daemon.effects import Effect, Examine, Teach
+from rvsense.daemon.effects import Effect
 from rvsense.daemon.ending import Do, Ending, Facts, Phase
 from rvsense.daemon.inference import Answered
+from rvsense.daemon.label_use import Use, use_of
 from rvsense.daemon.learner_events import LearnerEvents
 from rvsense.daemon.parts import Parts
 from rvsense.daemon.player_process import PlayerError, PlayerProcess
@@ -28,7 +32,8 @@ from rvsense.daemon.requests import Requests
 from rvsense.daemon.scoring import Given
 from rvsense.daemon.status import describe
 from rvsense.errors import FrameError
-from rvsense.frames import AnyFrame
+from rvsense.frames import AnyFrame, LabelFrame
+from rvsense.inlet import Inlet
 from rvsense.logs import RepeatLimiter
 
 BURST = 64
@@ -38,6 +43,7 @@ TICK_S = 0.1
 STATUS_WITHIN_S = 5.0
 LOCKSTEP_WAITING = 2
 """One frame in the works and one behind it keep the network busy; more would only wait."""
+CUT_STATUS = 1
 
 
 class Loop:
@@ -51,6 +57,7 @@ class Loop:
         self.stopping = False
         self.exit_status = 0
         self.ending: Ending | None = None
+        self.health: Callable[[], dict[str, Any]] | None = None
         self.progress_at = time.monotonic()
         self._parts, self._exit_at_end = parts, exit_at_end
         self._player: PlayerProcess | None = None
@@ -60,10 +67,16 @@ class Loop:
             parts.requests,
             parts.inference,
             take_label=self._request_label,
+            frames=self._frames_at_hand,
             status=self.status,
             reload=self.reload,
+            order=partial(have_done, parts),
+            record=parts.tap.request,
             ring=parts.bell.ring,
+            admit=parts.doors.admits("requests"),
         )
+        self._inlet = Inlet(parts.intake)
+        self._admit = parts.doors.admits("intake")
         self._intake_open = False
         self._ticked_at = 0.0
         self._limiter = RepeatLimiter()
@@ -86,6 +99,7 @@ class Loop:
         self.progress_at = now = time.monotonic()
         if parts.bell.fileno() in ready:
             parts.bell.clear()
+        parts.doors.turn(ready, now, reads_intake=self._intake_open)
         self.publish()
         if parts.intake in ready:
             self._take_in()
@@ -99,6 +113,7 @@ class Loop:
         self._learner.turn(now)
         if now - self._ticked_at >= TICK_S:
             self._ticked_at = now
+            parts.tap.tick()
             for key, count in self._limiter.summaries(now):
                 self._log.warning("messages_rejected", reason=key, not_logged=count)
             if not parts.lockstep:
@@ -132,7 +147,8 @@ class Loop:
         replay = None
         if self.ending is not None and self._player is not None:
             replay = {"phase": self.ending.phase.value, "report": self._player.report}
-        return describe(self._parts, waiting=self.waiting, replay=replay)
+        status = describe(self._parts, waiting=self.waiting, replay=replay)
+        return status | ({} if self.health is None else {"health": self.health()})
 
     def finish(self) -> None:
         """No more intake: pair what waits, answer what waits, end the inference thread."""
@@ -152,24 +168,25 @@ class Loop:
 
     def _take_in(self) -> None:
         for _ in range(BURST):
-            try:
-                parts = self._parts.intake.recv_multipart(zmq.NOBLOCK, copy=False)
-            except zmq.Again:
+            message = self._inlet.take()
+            if message is None:
                 return
-            self._decode([part.buffer for part in parts])
+            if self._admit(message):
+                self._decode(message)
             if self._parts.lockstep and self._behind():
                 return
 
-    def _decode(self, message: list[Any]) -> None:
+    def _decode(self, message: list[zmq.Frame]) -> None:
         parts, limits = self._parts, self._parts.config.intake
         try:
             frame = wire.decode(
-                message,
+                [part.buffer for part in message],
                 max_chirps=limits.max_chirps,
                 max_image_bytes=limits.max_image_bytes,
                 max_image_pixels=limits.max_image_pixels,
             )
             self._parts.hands.carry_out(self._handle(frame))
+            parts.tap.frame(frame, message)
         except FrameError as error:
             parts.tally.rejected[error.reason] += 1
             parts.metrics.rejected(error.reason)
@@ -180,13 +197,29 @@ class Loop:
         parts = self._parts
         effects = parts.core.handle(frame, time.monotonic_ns())
         parts.tally.received[frame.kind] += 1
-        parts.metrics.received(frame.kind, frame.site, time.time())
+        now_ns = time.time_ns()
+        parts.metrics.received(frame.kind, frame.site, now_ns / 1e9)
+        if not isinstance(frame, LabelFrame):
+            parts.clocks.took(frame.site, frame.kind, frame.stamp_ns, frame.epoch, now_ns)
+        parts.latest.took(frame)
         return effects
 
-    def _request_label(self, frame: AnyFrame) -> bool:
-        effects = self._handle(frame)
-        self._parts.hands.carry_out(effects)
-        return any(isinstance(effect, Teach | Examine) for effect in effects)
+    def _request_label(self, label: LabelFrame) -> Use:
+        parts = self._parts
+        scored = parts.score.scored
+        effects = self._handle(label)
+        parts.hands.carry_out(effects)
+        parts.tap.frame(label, wire.encode(label))
+        return use_of(
+            label,
+            effects,
+            waits=parts.core.sites[label.site].desk.waits(label),
+            scored=parts.score.scored > scored,
+            learns=parts.learner is not None,
+        )
+
+    def _frames_at_hand(self) -> dict[str, list[tuple[int, int]]]:
+        return {name: site.desk.frames() for name, site in self._parts.core.sites.items()}
 
     def _publish_one(self, answered: Answered) -> None:
         parts = self._parts
@@ -196,6 +229,8 @@ class Loop:
             for drift in parts.drift.answered(site, name, answered.answer):
                 self._drifted(drift)
         result = parts.publisher.answer(answered, drift=parts.drift.flagged(site))
+        parts.latest.answered(result, answered.waiting.frame, time.monotonic())
+        parts.tap.result(result)
         latency_s = (result.published_ns - result.received_ns) / 1e9
         parts.tally.answered += 1
         parts.tally.latency_ms.append(latency_s * 1e3)
@@ -255,7 +290,9 @@ class Loop:
             learner=learner is not None,
             outbox_empty=learner is None or learner.outbox.empty,
             drained=learner is not None and learner.state.drained is not None,
-            loader_idle=parts.keeper.idle and parts.outcomes.empty(),
+            loader_idle=self._nothing_lands() and parts.keeper.idle and parts.outcomes.empty(),
+            reading=self._intake_open,
+            cut=parts.lockstep and learner is not None and learner.state.cuts > 0,
         )
         for todo in self.ending.advance(facts):
             match todo:
@@ -265,6 +302,18 @@ class Loop:
                     learner.drain()
                 case Do.REPORT:
                     self._ended()
+                case Do.FAIL:
+                    self._log.error(
+                        "lockstep_cut",
+                        reason="the learner was lost, and pairs with it",
+                        remedy="replay again from the start, with fresh state on both sides",
+                    )
+                    self._fail(CUT_STATUS)
+
+    def _nothing_lands(self) -> bool:
+        """Whether no model of a remote learner is on its way, or none can come."""
+        landing, learner = self._parts.landing, self._parts.learner
+        return landing is None or landing.idle or learner is None or not learner.state.up
 
     def _fail(self, status: int) -> None:
         self.exit_status, self.stopping = status, True

@@ -8,11 +8,12 @@ page whatever comes in. Which metrics there are stands in families.py and figure
 import math
 import threading
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 from prometheus_client import (
     CollectorRegistry,
     Counter,
+    Gauge,
     Info,
     ProcessCollector,
     disable_created_metrics,
@@ -25,6 +26,7 @@ from rvsense.daemon.families import Families
 OTHER = "other"
 
 Kind = Literal["radar", "camera", "label"]
+M = TypeVar("M", Counter, Gauge)
 
 
 class Metrics:
@@ -43,6 +45,8 @@ class Metrics:
         self._sites: set[str] = set()
         self._lock = threading.Lock()
         self._totals: dict[str, float] = {}
+        self._learner_is_new = False
+        self._children: dict[tuple[object, ...], Any] = {}
         Info("rvsense_build", "What runs here.", registry=self.registry).info(dict(build))
         self._all = Families(self.registry)
 
@@ -56,12 +60,16 @@ class Metrics:
     def received(self, kind: Kind, site: str, now_s: float) -> None:
         """A valid frame was taken in at Unix time `now_s`."""
         site = self._site(site)
-        self._all.received.labels(site, kind).inc()
-        self._all.last_frame.labels(site, kind).set(now_s)
+        self._child(self._all.received, site, kind).inc()
+        self._child(self._all.last_frame, site, kind).set(now_s)
 
     def rejected(self, reason: str) -> None:
         """A message was not a frame; `reason` is one of rvsense.wire.REASONS."""
         self._all.rejected.labels(reason).inc()
+
+    def recording(self, running: bool) -> None:
+        """A recorder has begun, or has ended."""
+        self._all.recording.set(running)
 
     def dropped(self, site: str, reason: str, count: int = 1) -> None:
         """A radar frame gets no answer: overload, late or duplicate."""
@@ -73,7 +81,7 @@ class Metrics:
 
     def paired(self, site: str, skew_s: float, lag_s: float) -> None:
         """Two frames met: stamps `skew_s` apart, `lag_s` after the later of them came in."""
-        self._all.pairs.labels(self._site(site)).inc()
+        self._child(self._all.pairs, self._site(site)).inc()
         self._all.skew.observe(abs(skew_s))
         self._all.lag.observe(lag_s)
 
@@ -86,8 +94,12 @@ class Metrics:
         self._raise_to("forwarded", self._all.forwarded, total)
 
     def pairs_dropped(self, reason: str, total: int) -> None:
-        """Pairs lost on the way to the learner, altogether: learner_backlog or learner_lost."""
+        """Pairs lost on the way to the learner, altogether; `reason` is the outbox's."""
         self._raise_to(f"pairs {reason}", self._all.pair_drops.labels(reason), total)
+
+    def labels_dropped(self, reason: str, total: int) -> None:
+        """Labels lost there, altogether."""
+        self._raise_to(f"labels {reason}", self._all.label_drops.labels(reason), total)
 
     # Answers and models
 
@@ -105,9 +117,9 @@ class Metrics:
         """
         site = self._site(site)
         if abstain is not None:
-            self._all.abstentions.labels(site, abstain).inc()
+            self._child(self._all.abstentions, site, abstain).inc()
         else:
-            self._all.classifications.labels(site, label).inc()
+            self._child(self._all.classifications, site, label).inc()
         self._all.inference.observe(inference_s)
         self._all.latency.observe(latency_s)
 
@@ -128,6 +140,14 @@ class Metrics:
     def model_refused(self, reason: str) -> None:
         """A published model does not serve: damaged or worse."""
         self._all.refusals.labels(reason).inc()
+
+    def model_held(self) -> None:
+        """A published model does not serve because the operator has pinned another."""
+        self._all.held.inc()
+
+    def model_pinned(self, pinned: bool) -> None:
+        """Whether the serving model stays until the operator says otherwise."""
+        self._all.pinned.set(pinned)
 
     def scored(self, accuracy: float, labels: int) -> None:
         """Accuracy of answers given before their labels came, and how many were compared."""
@@ -162,19 +182,40 @@ class Metrics:
         """The learner had ended and is started again."""
         self._all.restarts.inc()
 
+    def learner_cuts(self, total: int) -> None:
+        """Times that the link to a remote learner broke, altogether."""
+        self._raise_to("cuts", self._all.cuts, total)
+
+    def model_fetched(self, outcome: str, size_bytes: int) -> None:
+        """A model that a remote learner offered; `outcome` is one of rvsense.daemon.landing's."""
+        self._all.fetches.labels(outcome).inc()
+        self._all.fetched_bytes.inc(size_bytes)
+
     def learner_figures(self, values: Mapping[str, Any]) -> None:
         """What the learner says of itself; keys that are missing or None keep their value."""
         for key, gauge in self._all.figures.items():
             value = values.get(key)
             if isinstance(value, int | float):
                 gauge.set(value * figures.GAUGES[key].scale)
-        for key, counter in self._all.figure_totals.items():
-            value = values.get(key)
-            if isinstance(value, int | float):
-                self._raise_to(f"learner {key}", counter, value)
+        totals = {
+            key: value
+            for key in self._all.figure_totals
+            if isinstance(value := values.get(key), int | float)
+        }
+        if self._learner_is_new:
+            self._learner_is_new = False
+            with self._lock:
+                began = {f"learner {key}": total for key, total in totals.items() if key != "step"}
+                self._totals |= began
+        for key, value in totals.items():
+            self._raise_to(f"learner {key}", self._all.figure_totals[key], value)
 
     def learner_ready(self, step: int) -> None:
-        """A learner begins at `step`: steps before it are not counted as taken now."""
+        """A learner begins at `step`: what it did before is not counted as done now.
+
+        Its first figures, which follow at once, say where its other totals begin.
+        """
+        self._learner_is_new = True
         with self._lock:
             self._totals["learner step"] = step
 
@@ -202,6 +243,18 @@ class Metrics:
     def subscribers(self, count: int) -> None:
         """Subscribers of results now."""
         self._all.subscribers.set(count)
+
+    def auth_denied(self, entrance: str, reason: str) -> None:
+        """A client was turned away, or cut off; `reason` is one of rvsense.gate.REASONS."""
+        self._all.auth_denied.labels(entrance, reason).inc()
+
+    def _child(self, metric: M, *labels: str | None) -> M:
+        """`metric.labels(*labels)`, kept: asking for it at every frame costs more than counting."""
+        key = (metric, *labels)
+        if key not in self._children:
+            self._children[key] = metric.labels(*labels)
+        child: M = self._children[key]
+        return child
 
     def _site(self, site: str) -> str:
         """The label of a site, all its combinations made when it is first seen."""

@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from itertools import pairwise
 
 MIN_FRAMES = 6
-"""Fewer frames than this in either stream are no evidence of a constant offset."""
+"""Fewer frames of either stream than this, or fewer that met, show no constant offset."""
 
 CONCENTRATION = 0.7
 """Part of the differences within a period that must lie in half of it; unrelated rates: 0.5."""
@@ -56,7 +56,8 @@ def offset_ns(radar_ns: Sequence[int], camera_ns: Sequence[int]) -> int | None:
         return None
     centre = _densest(differences, period // 2)
     best = _around(differences, centre, period // 4)
-    if len(best) < CONCENTRATION * len(_around(differences, centre, period // 2)):
+    near = _around(differences, centre, period // 2)
+    if len(best) < max(MIN_FRAMES, CONCENTRATION * len(near)):
         return None
     aliases = [_around(differences, centre + shift, period // 4) for shift in (-period, period)]
     likely = [best, *(alias for alias in aliases if len(alias) >= ALIAS_SHARE * len(best))]

@@ -3,29 +3,38 @@
 Rules:
 1. At most `window` messages are on their way: sent, and not yet taken by the learner.
 2. At most `most` messages wait behind them. A pair too many pushes out the oldest waiting pair
-   (`learner_backlog`); labels are few and dear, so they are never pushed out by pairs. A
-   `lossless` outbox pushes nothing out: its owner stops intake while it is `full`, and what one
-   message still brings in is bounded by what may wait for its partner.
+   (`learner_backlog`, or `learner_away` while none is there); labels are few and dear, so they
+   are not pushed out by pairs, as long as they hold no more than half of the places: somebody who
+   labels every frame must not end all learning. A `lossless` outbox pushes nothing out: its
+   owner stops intake while it is `full`, and what one message still brings in is bounded by what
+   may wait for its partner.
 3. A learner that is gone takes with it what was on its way (`learner_lost`).
+4. What is lost is counted by the same reasons, pairs and labels each for themselves.
 """
 
 from collections import deque
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from rvsense import link
+
 What = Literal["pair", "label"]
+REASONS = ("learner_backlog", "learner_away", "learner_lost")
 
 
 @dataclass(slots=True)
 class Outbox:
-    """Bounded, ordered, with its losses counted by reason."""
+    """Bounded, ordered, with its losses counted by reason.
+
+    away   set by its owner while there is no learner
+    """
 
     most: int
     lossless: bool = False
-    window: int = 8
-    dropped: dict[str, int] = field(
-        default_factory=lambda: {"learner_backlog": 0, "learner_lost": 0}
-    )
+    window: int = link.WINDOW
+    away: bool = False
+    dropped: dict[str, int] = field(default_factory=lambda: dict.fromkeys(REASONS, 0))
+    labels_dropped: dict[str, int] = field(default_factory=lambda: dict.fromkeys(REASONS, 0))
     forwarded: int = 0
     _waiting: deque[tuple[What, Any]] = field(default_factory=deque)
     _on_the_way: deque[What] = field(default_factory=deque)
@@ -53,7 +62,8 @@ class Outbox:
 
     def lost(self) -> None:
         """The learner is gone; its successor starts counting at 0."""
-        self.dropped["learner_lost"] += sum(what == "pair" for what in self._on_the_way)
+        for what in self._on_the_way:
+            self._count(what, "learner_lost")
         self._on_the_way.clear()
         self._taken = 0
 
@@ -74,9 +84,11 @@ class Outbox:
         return not self._waiting and not self._on_the_way
 
     def _push_out(self) -> None:
-        for index, (what, _) in enumerate(self._waiting):
-            if what == "pair":
-                del self._waiting[index]
-                self.dropped["learner_backlog"] += 1
-                return
-        self._waiting.popleft()  # labels only: the newest says as much as the oldest
+        labels = sum(what == "label" for what, _ in self._waiting)
+        # Of too many labels the newest says as much as the oldest.
+        victim: What = "label" if labels > (self.most + 1) // 2 else "pair"
+        del self._waiting[[what for what, _ in self._waiting].index(victim)]
+        self._count(victim, "learner_away" if self.away else "learner_backlog")
+
+    def _count(self, what: What, reason: str) -> None:
+        (self.dropped if what == "pair" else self.labels_dropped)[reason] += 1

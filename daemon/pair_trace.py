@@ -12,7 +12,6 @@ and tolerance at the end (null where never known), the pairs and the rejected li
 import json
 import sys
 from collections.abc import Iterable, Iterator
-from typing import TextIO
 
 from rvsense.config import Pairing
 from rvsense.daemon.decisions import Decision, Dropped, Frame, Stream
@@ -30,10 +29,10 @@ def main(trace: str, settings: Pairing) -> int:
         UsageError: the file cannot be read, or no line of it is a frame.
     """
     if trace == "-":
-        return _run("standard input", sys.stdin, settings)
+        return run("standard input", sys.stdin, settings)
     try:
         with open(trace, encoding="utf-8", errors="replace") as lines:
-            return _run(trace, lines, settings)
+            return run(trace, lines, settings)
     except OSError as error:
         raise UsageError(
             f"cannot read the trace {trace}: {error.strerror}; give a file of JSON lines, "
@@ -41,7 +40,12 @@ def main(trace: str, settings: Pairing) -> int:
         ) from error
 
 
-def _run(name: str, lines: TextIO, settings: Pairing) -> int:
+def run(name: str, lines: Iterable[str], settings: Pairing) -> int:
+    """Pair these lines, of what `name` calls them, and print what came of it; exit status 0.
+
+    Raises:
+        UsageError: no line of it is a frame.
+    """
     pairers: dict[str, Pairer] = {}
     rejected = 0
     for number, line in enumerate(lines, start=1):

@@ -96,7 +96,7 @@ class Pairer:
             lane.newest_ns = lane.regular_ns = stamp_ns
             lane.newest_seq = seq
             lane.stamps.append(stamp_ns)
-            lane.frames.append(frame)
+            lane.frames[stamp_ns] = frame
             lane.size_bytes += size_bytes
         elif (  # a little out of order: neither late nor a jump
             lane.newest_ns >= stamp_ns >= lane.newest_ns - self._lateness_ns
@@ -110,7 +110,7 @@ class Pairer:
             return out
         self._refused_in_a_row = 0
         self._last_admitted_ns = arrival_ns
-        if len(lane.stamps) > self._max_frames or lane.size_bytes > self._max_bytes:
+        if len(lane.frames) > self._max_frames or lane.size_bytes > self._max_bytes:
             self._make_room(lane, out)
         if self._watermark_ns() > release.due_ns:
             self._advance(out)
@@ -222,7 +222,7 @@ class Pairer:
         """Rule 7; frames held for the first estimate are decided by what they tell so far."""
         if self._release.learn_now():
             self._advance(out)
-        while len(lane.stamps) > self._max_frames or lane.size_bytes > self._max_bytes:
+        while len(lane.frames) > self._max_frames or lane.size_bytes > self._max_bytes:
             self._drop(lane, lane.pop_oldest(), "overflow", out)
         self._release.due_ns = NEVER_NS
 

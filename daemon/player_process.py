@@ -4,9 +4,12 @@ import json
 import os
 import subprocess
 import sys
+from pathlib import Path
 from typing import Any
 
+from rvsense import curve
 from rvsense.config import Replay
+from rvsense.daemon.killing import kill
 from rvsense.errors import RvsenseError
 
 
@@ -19,9 +22,14 @@ class PlayerError(RvsenseError):
 
 
 class PlayerProcess:
-    """Runs `rvsense replay` and reads the report that it leaves."""
+    """Runs `rvsense replay` and reads the report that it leaves.
 
-    def __init__(self, replay: Replay, endpoint: str, seed: int) -> None:
+    `keys` is the folder of its keys; without one it uses none, whatever the environment names.
+    """
+
+    def __init__(
+        self, replay: Replay, endpoint: str, seed: int, *, keys: Path | None = None
+    ) -> None:
         # -P: a folder named rvsense where we were started must not be taken for the package.
         command = [
             sys.executable,
@@ -37,9 +45,12 @@ class PlayerProcess:
         command += ["--labels", str(replay.labels), "--score", "--seed", str(seed), "--json"]
         command += ["--until-pid", str(os.getpid())]
         command += ["--loop"] if replay.loop else []
+        command += ["--keys", str(keys)] if keys else []
+        strange = (curve.VARIABLE, curve.CREDENTIALS)
+        environment = {name: text for name, text in os.environ.items() if name not in strange}
         # A session of its own: Ctrl-C reaches the daemon alone, which ends the player in turn.
         self._process = subprocess.Popen(
-            command, stdout=subprocess.PIPE, text=True, start_new_session=True
+            command, stdout=subprocess.PIPE, text=True, start_new_session=True, env=environment
         )
         self._report: dict[str, Any] | None = None
 
@@ -74,7 +85,6 @@ class PlayerProcess:
             try:
                 self._process.wait(timeout=2)
             except subprocess.TimeoutExpired:
-                self._process.kill()
-                self._process.wait()
+                kill(self._process)
         if self._process.stdout is not None:
             self._process.stdout.close()

@@ -5,7 +5,9 @@ mark and sees so by `result_seq`; nobody waits for it.
 """
 
 import dataclasses
+import os
 import time
+from collections.abc import Callable
 from typing import Any
 
 import msgpack
@@ -14,10 +16,10 @@ import zmq
 from rvsense import results
 from rvsense.config import Serving
 from rvsense.daemon.inference import Answered
+from rvsense.lobby import SUBSCRIBE, UNSUBSCRIBE
 from rvsense.policy import abstention
 from rvsense.results import ModelName, Result
-
-SUBSCRIBE, UNSUBSCRIBE = 1, 0
+from rvsense.visitors import source_of
 
 BURST = 64
 """Subscriptions handled before the other sockets get their turn."""
@@ -26,15 +28,22 @@ BURST = 64
 class Publisher:
     """Turns answers into results and keeps the last one of each topic.
 
-    `subscribers` counts subscriptions: a client that follows two topics counts twice.
+    Args:
+        admit: told whatever a subscriber says; false where it is not to be heeded.
     """
 
-    def __init__(self, socket: "zmq.Socket[bytes]", settings: Serving) -> None:
+    def __init__(
+        self,
+        socket: "zmq.Socket[bytes]",
+        settings: Serving,
+        *,
+        admit: Callable[[zmq.Frame], bool] = lambda _: True,
+    ) -> None:
         self.settings = settings
-        self.subscribers = 0
-        self._socket = socket
+        self._followed: dict[int, tuple[int, set[bytes]]] = {}
+        self._socket, self._admit = socket, admit
         self._result_seq: dict[str, int] = {}
-        self._last: dict[bytes, bytes] = {}
+        self._last: dict[bytes, bytes | Result] = {}
 
     def answer(self, answered: Answered, *, drift: bool) -> Result:
         """Publish an answer under its site's topic; returns the result as it went out."""
@@ -63,8 +72,7 @@ class Publisher:
         )
         topic, body = results.pack(result)
         self._socket.send_multipart([topic, body])
-        repeat = dataclasses.replace(result, repeat=True)
-        self._last[topic] = msgpack.packb(results.as_map(repeat))
+        self._last[topic] = result
         return result
 
     def announce(self, topic: str, values: dict[str, Any]) -> None:
@@ -78,16 +86,58 @@ class Publisher:
         for _ in range(BURST):
             if not self._socket.poll(0):
                 return
-            message = self._socket.recv()
-            if not message or message[0] not in (SUBSCRIBE, UNSUBSCRIBE):
+            frame = self._socket.recv(copy=False)
+            what, topic = frame.bytes[:1], frame.bytes[1:]
+            handle = source_of(frame)
+            if handle is None:  # ZeroMQ's own word, for each topic of one that has gone
                 continue
-            self.subscribers += 1 if message[0] == SUBSCRIBE else -1
-            if message[0] == SUBSCRIBE:
-                for topic, body in self._last.items():
-                    if topic.startswith(message[1:]):
-                        self._socket.send_multipart([topic, body])
+            if not self._admit(frame):
+                continue
+            if what == UNSUBSCRIBE:
+                self._topics(handle).discard(topic)
+            elif what == SUBSCRIBE:
+                self._topics(handle).add(topic)
+                self._repeat(topic)
+
+    @property
+    def subscribers(self) -> int:
+        """Subscriptions: a client that follows two topics counts twice, one that asks for the same
+        one twice does not.
+        """
+        for handle, (inode, _) in list(self._followed.items()):
+            if not inode or _inode(handle) != inode:
+                del self._followed[handle]  # it has gone
+        return sum(len(topics) for _, topics in self._followed.values())
+
+    def _topics(self, handle: int) -> set[bytes]:
+        """What the connection with this descriptor follows now."""
+        inode = _inode(handle)
+        if handle not in self._followed or self._followed[handle][0] != inode:
+            self._followed[handle] = (inode, set())
+        return self._followed[handle][1]
+
+    def _repeat(self, beginning: bytes) -> None:
+        """Send the last value of each topic that begins so."""
+        for topic, last in self._last.items():
+            if topic.startswith(beginning):
+                self._socket.send_multipart([topic, _repeated(last)])
 
     def _model_name(self, answered: Answered) -> ModelName | None:
         if answered.model is None:
             return None
         return results.model_name(answered.model.published)
+
+
+def _inode(handle: int) -> int:
+    """Which socket has a descriptor now; 0 for none. Descriptors are used again."""
+    try:
+        return os.fstat(handle).st_ino
+    except OSError:
+        return 0
+
+
+def _repeated(last: bytes | Result) -> bytes:
+    """A last value for a new subscriber; of a result, one that says that it is no new one."""
+    if isinstance(last, bytes):
+        return last
+    return results.pack(dataclasses.replace(last, repeat=True))[1]

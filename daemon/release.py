@@ -25,7 +25,7 @@ have run for `LOST_FRAMES` without a pair, the fit is forgotten and learned agai
 
 from bisect import bisect_left, bisect_right
 
-from rvsense.daemon.decisions import Decision, Dropped, Frame, Paired
+from rvsense.daemon.decisions import Decision, Dropped, Paired
 from rvsense.daemon.fit import FIRST_FRAMES, Fit
 from rvsense.daemon.lane import FOREVER_NS, NEVER_NS, Lane
 from rvsense.daemon.matching import best_pairs
@@ -65,18 +65,17 @@ class Release:
     def _learn(self, until_ns: int, out: list[Decision]) -> bool:
         """Make the first estimate; False while frames it needs may still come."""
         offset_ns = self._fit.offset_ns
-        radar, camera = self._radar.stamps, self._camera.stamps
-        while radar or camera:
-            radar_ns = radar[0] if radar else FOREVER_NS
-            camera_ns = camera[0] + offset_ns if camera else FOREVER_NS
-            first_ns = min(radar_ns, camera_ns)
+        while self._radar.frames or self._camera.frames:
+            radar_ns, camera_ns = self._radar.oldest_ns, self._camera.oldest_ns + offset_ns
+            first_ns = self.due_ns = min(radar_ns, camera_ns)
             if max(radar_ns, camera_ns) <= first_ns + self._idle_ns:
+                self.due_ns = max(radar_ns, camera_ns)  # the stretch begins here
                 break
             if until_ns <= first_ns + self._idle_ns:
                 return False
             lane = self._radar if radar_ns < camera_ns else self._camera
-            self._unmatched(lane, 0, 1, out)
-            del lane.stamps[0], lane.frames[0]
+            self._unmatched(lane, lane.head, lane.head + 1, out)
+            lane.begin_at(lane.head + 1)
         else:
             return False
         end_ns = self._first_stretch_end()
@@ -84,28 +83,26 @@ class Release:
 
     def learn_now(self) -> bool:
         """Make the first estimate from what is pending, if it is still to be made and can be."""
-        if self._fit.ready or not self._radar.stamps or not self._camera.stamps:
+        if self._fit.ready or not self._radar.frames or not self._camera.frames:
             return False
         return self._learn_up_to(FOREVER_NS)
 
     def _learn_up_to(self, end_ns: int) -> bool:
-        radar, camera = self._radar.stamps, self._camera.stamps
         self._floor_ns = NEVER_NS
         self._fit.learn(
-            radar[: bisect_right(radar, end_ns)],
-            camera[: bisect_right(camera, end_ns - self._fit.offset_ns)],
+            self._radar.stamps_to(end_ns), self._camera.stamps_to(end_ns - self._fit.offset_ns)
         )
         return True
 
     def _first_stretch_end(self) -> int:
         """Stamp of the last frame the first estimate uses, if no more frames come before it."""
         offset_ns = self._fit.offset_ns
-        start_ns = max(self._radar.stamps[0], self._camera.stamps[0] + offset_ns)
+        start_ns = max(self._radar.oldest_ns, self._camera.oldest_ns + offset_ns)
         ends = []
         silences = []
         for lane, shift_ns in ((self._radar, 0), (self._camera, offset_ns)):
-            at = bisect_left(lane.stamps, start_ns - shift_ns)
-            last = lane.stamps[max(at - 1, 0)]
+            at = bisect_left(lane.stamps, start_ns - shift_ns, lane.head)
+            last = lane.stamps[max(at - 1, lane.head)]
             for stamp in lane.stamps[at : at + FIRST_FRAMES]:
                 if stamp - last > self._idle_ns:
                     break
@@ -124,7 +121,7 @@ class Release:
         offset_ns, tolerance_ns = fit.offset_ns, fit.tolerance_ns
         radar_count, camera_count = len(radar_stamps), len(camera_stamps)
         moved = False
-        i = j = 0  # the heads; what lies before them leaves the lanes at the end, all at once
+        i, j = radar.head, camera.head
         while i < radar_count and j < camera_count:
             radar_ns, camera_ns = radar_stamps[i], camera_stamps[j] + offset_ns
             # Only the later head can have a rival for it: the next frame of the first head's
@@ -154,7 +151,7 @@ class Release:
                 self._unmatched(camera, j, b, out)
                 i, j = a, b
             if paired:
-                moved = self._pair(radar.frames[i], camera.frames[j], out)
+                moved = self._pair(radar_stamps[i], camera_stamps[j], out)
                 i, j = i + 1, j + 1
             else:
                 moved = fit.adaptive and self._doubts()
@@ -163,8 +160,8 @@ class Release:
         else:
             i = self._alone(radar, i, until_ns, out)
             j = self._alone(camera, j, until_ns - offset_ns, out)
-        del radar_stamps[:i], radar.frames[:i]
-        del camera_stamps[:j], camera.frames[:j]
+        radar.begin_at(i)
+        camera.begin_at(j)
         return moved
 
     def _contest(self, i: int, j: int, until_ns: int) -> tuple[int, int, int, bool]:
@@ -202,15 +199,14 @@ class Release:
             camera[b] + offset_ns if b < len(camera) else FOREVER_NS,
         )
 
-    def _pair(self, radar: Frame, camera: Frame, out: list[Decision]) -> bool:
-        """Decide that these two, which the caller removes, are a pair; True if the fit moved."""
-        skew_ns = radar.stamp_ns - camera.stamp_ns
+    def _pair(self, radar_ns: int, camera_ns: int, out: list[Decision]) -> bool:
+        """Decide that the frames of these two stamps are a pair; True if the fit moved."""
+        radar, camera = self._radar.take(radar_ns), self._camera.take(camera_ns)
+        skew_ns = radar_ns - camera_ns
         out.append(Paired(radar, camera, skew_ns, self._fit.offset_ns, self._era))
         self._radar.paired += 1
         self._camera.paired += 1
-        self._radar.size_bytes -= radar.size_bytes
-        self._camera.size_bytes -= camera.size_bytes
-        if not self._fit.adaptive or not self._fit.note(radar.stamp_ns, skew_ns):
+        if not self._fit.adaptive or not self._fit.note(radar_ns, skew_ns):
             return False
         self._floor_ns = NEVER_NS
         return True
@@ -222,10 +218,9 @@ class Release:
         return end
 
     def _unmatched(self, lane: Lane, start: int, end: int, out: list[Decision]) -> None:
-        """Decide frames start to end of a lane, which the caller then removes."""
-        for frame in lane.frames[start:end]:
-            out.append(Dropped(frame, "unmatched"))
-            lane.size_bytes -= frame.size_bytes
+        """Decide frames start to end of a lane."""
+        for stamp_ns in lane.stamps[start:end]:
+            out.append(Dropped(lane.take(stamp_ns), "unmatched"))
         lane.dropped["unmatched"] += end - start
         if self._lost_since_pair != lane.paired:  # of frames lost in a row only
             self._lost_since_pair = lane.paired

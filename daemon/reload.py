@@ -39,22 +39,44 @@ class Reloader:
         Raises:
             ConfigError: the new configuration is bad; the old one stands.
         """
+        notifier = self._parts.notifier
+        notifier.reloading()
+        try:
+            outcome = self._reload()
+        except ConfigError:
+            notifier.ready("the new configuration is refused; see the log")
+            raise
+        notifier.ready("reloaded")
+        return outcome
+
+    def _reload(self) -> dict[str, Any]:
         log = structlog.get_logger()
         try:
-            if self._read is None:
-                raise ConfigError("nothing to reload: the daemon was started without --config")
-            new = self._read()
+            rekeyed = self._read_keys()
+            new = self._read_settings()
         except ConfigError as error:
             self._parts.metrics.reloaded(ok=False, now_s=time.time())
             log.error("reload_refused", error=str(error))
             raise
         changed = _changed(self._parts.config, new)
-        live = [key for key in changed if _is_live(key)]
+        live = [key for key in changed if _is_live(key)] + (["access.keys"] if rekeyed else [])
         self._apply(new)
         self._parts.metrics.reloaded(ok=True, now_s=time.time())
-        outcome = {"applied": live, "needs_restart": [key for key in changed if key not in live]}
+        later = [key for key in changed if not _is_live(key)]
+        outcome = {"applied": live, "needs_restart": later}
         log.info("reloaded", **outcome)
         return outcome
+
+    def _read_keys(self) -> bool:
+        """Whether others are allowed in now; first of all, so that revoking always works."""
+        return self._parts.doors.reload(time.monotonic())
+
+    def _read_settings(self) -> Config:
+        if self._read is not None:
+            return self._read()
+        if self._parts.doors.doorman is None:
+            raise ConfigError("nothing to reload: the daemon was started without --config")
+        return self._parts.config
 
     def _apply(self, new: Config) -> None:
         parts = self._parts

@@ -5,13 +5,13 @@ loader and the HTTP server; and as processes of their own the learner and, for `
 player.
 """
 
-import fcntl
 import os
+import socket
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable
+from contextlib import ExitStack, suppress
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -21,18 +21,27 @@ import structlog
 import torch
 
 from rvsense import atomic, logs, state
+from rvsense.addresses import split_host_port
 from rvsense.config import Config, Replay
-from rvsense.daemon.http import HttpServer, json_line
+from rvsense.daemon import auth, descriptors
+from rvsense.daemon.http import HttpServer
+from rvsense.daemon.http_guard import Guard
+from rvsense.daemon.http_message import json_line
+from rvsense.daemon.http_stream import Places
 from rvsense.daemon.live import Terminal, closing_lines
 from rvsense.daemon.loop import Loop
+from rvsense.daemon.page import Page
 from rvsense.daemon.parts import Parts, build
 from rvsense.daemon.player_process import PlayerProcess
 from rvsense.daemon.signals import Signals
-from rvsense.daemon.watch import Housekeeping, Watch
-from rvsense.errors import ConfigError
+from rvsense.daemon.watch import FOR_EVERYONE, Housekeeping, Watch
 
 STOP_WITHIN_S = 3.0
 """Of the five seconds that a stop may take, what the learner gets for its checkpoint."""
+THREAD_TURN_S = 1e-4
+"""A forward pass takes the interpreter's lock anew for each of its layers, and may wait this long
+each time for a thread that makes a page of metrics: by Python's own 5 ms it came out far too late.
+"""
 END_WITHIN_S = 120.0
 """At the end of a replay nobody waits at the door: a large checkpoint may take its time."""
 
@@ -47,13 +56,16 @@ def run(config: Config, *, reload: Callable[[], Config] | None) -> int:
     configure_logs = partial(logs.configure, stream=cast(TextIO, terminal))
     configure_logs(config.log_level)
     torch.set_num_threads(config.serving.threads)
+    descriptors.make_room(config.access.max_connections)
     with ExitStack() as stack:
+        stack.callback(sys.setswitchinterval, sys.getswitchinterval())
+        sys.setswitchinterval(THREAD_TURN_S)
         signals = Signals()
         stack.callback(signals.restore)
         state_dir = state.prepare(state.state_dir(config))
-        stack.enter_context(_locked(state_dir))
+        stack.enter_context(state.locked(state_dir))
         atomic.remove_leftovers(state_dir / "models")
-        runtime_dir = stack.enter_context(tempfile.TemporaryDirectory(prefix="rvsense-"))
+        runtime_dir = stack.enter_context(_private_folder())
         parts = build(
             config,
             state_dir=state_dir,
@@ -62,22 +74,31 @@ def run(config: Config, *, reload: Callable[[], Config] | None) -> int:
             configure_logs=configure_logs,
         )
         stack.callback(parts.close)
-        return _serve(parts, signals, terminal)
+        return _serve(parts, signals, terminal, Path(runtime_dir))
 
 
-def _serve(parts: Parts, signals: Signals, terminal: Terminal) -> int:
+def _private_folder() -> tempfile.TemporaryDirectory[str]:
+    """For sockets: in systemd's own place where there is one, since /tmp is the service's alone."""
+    return tempfile.TemporaryDirectory(prefix="rvsense-", dir=os.environ.get("RUNTIME_DIRECTORY"))
+
+
+def _serve(parts: Parts, signals: Signals, terminal: Terminal, runtime_dir: Path) -> int:
     """Start, turn until told to stop, end in order; returns the exit status."""
     player, replay = None, parts.config.replay
     loop = Loop(parts, exit_at_end=replay.exit_at_end)
     signals.wake_with(loop.wake)
     watch = Watch(parts, loop)
+    loop.health = lambda: watch.health().as_map()
     keeping = Housekeeping(parts, loop, watch, terminal)
     with ExitStack() as stack:
         _open_http(parts, watch, stack)
         parts.start()
         if replay.path:
             player = PlayerProcess(
-                played(parts.config), parts.endpoints["intake"], parts.config.seed
+                played(parts.config),
+                parts.endpoints["intake"],
+                parts.config.seed,
+                keys=auth.player_keys(parts.config, runtime_dir),
             )
             stack.callback(player.stop)
             loop.watch_player(player)
@@ -106,11 +127,15 @@ def played(config: Config) -> Replay:
 
 
 def _open_http(parts: Parts, watch: Watch, stack: ExitStack) -> None:
-    log = structlog.get_logger()
+    log, page = structlog.get_logger(), Page(parts, watch)
+    address, hosts = parts.config.endpoints.http, parts.config.page.hosts.split(",")
     server = HttpServer(
-        parts.config.endpoints.http,
-        watch.routes(),
+        address,
+        watch.routes() | page.routes(),
         lambda path, error: log.error("http_failed", path=path, error=repr(error)),
+        streams=page.streams(),
+        places=Places(parts.config.page.viewers),
+        guard=Guard((socket.gethostname(), split_host_port(address)[0], *hosts), FOR_EVERYONE),
     )
     parts.endpoints["http"] = server.address
     server.start()
@@ -119,15 +144,22 @@ def _open_http(parts: Parts, watch: Watch, stack: ExitStack) -> None:
 
 def _say_ready(parts: Parts) -> None:
     parts.metrics.reloaded(ok=True, now_s=time.time())
+    with suppress(OSError):  # a full disk: who looks for this daemon is then told its --requests
+        state.say_where(parts.state_dir, parts.endpoints)
     structlog.get_logger().info(
         "ready", pid=os.getpid(), lockstep=parts.lockstep, **parts.endpoints
     )
+    if exposed := auth.exposed(parts.config):
+        structlog.get_logger().warning(
+            "insecure", exposed=exposed, meaning="neither encrypted nor authenticated"
+        )
     parts.notifier.ready("taking frames in")
 
 
 def _stop(parts: Parts, loop: Loop, signals: Signals) -> None:
     """Finish pairs and answers; let the learner write its checkpoint."""
     loop.finish()
+    parts.keeper.ask_to_stop()  # what it is at may take as long as the learner
     if parts.learner is None:
         return
     parts.learner.ask_to_stop()
@@ -138,21 +170,3 @@ def _stop(parts: Parts, loop: Loop, signals: Signals) -> None:
         if time.monotonic() - began > within_s:
             return
         loop.turn(timeout_ms=20)
-
-
-@contextmanager
-def _locked(state_dir: Path) -> Iterator[None]:
-    """One daemon per state directory.
-
-    Raises:
-        ConfigError: when another daemon holds it.
-    """
-    with (state_dir / "lock").open("w") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise ConfigError(
-                f"state directory {state_dir} is in use by another daemon; "
-                "choose another with --state-dir"
-            ) from None
-        yield

@@ -1,10 +1,12 @@
 """Listening sockets with sane bounds, and a bell that other threads may ring."""
 
 import os
+from collections.abc import Callable
 from typing import Any
 
 import zmq
 
+from rvsense import addresses, ipc
 from rvsense.config import Intake
 from rvsense.errors import ConfigError
 from rvsense.grids import CELLS
@@ -24,17 +26,22 @@ def bind(
     *,
     max_message_bytes: int,
     high_water_messages: int = 1000,
+    arm: Callable[["zmq.Socket[bytes]"], None] = lambda _: None,
 ) -> tuple["zmq.Socket[bytes]", str]:
     """A bound socket and the endpoint it really got.
 
     A peer that sends a part of more than `max_message_bytes` is cut off before it is stored.
+    `arm` is called with the socket before it is bound: what looks after it begins there.
 
     Raises:
         ConfigError: when the endpoint cannot be bound; names the flag to choose another.
     """
+    if problem := ipc.in_the_way(endpoint):
+        raise ConfigError(f"{endpoint} {problem}; choose another with {flag}")
     socket = context.socket(kind)
     socket.setsockopt(zmq.MAXMSGSIZE, max_message_bytes)
     socket.setsockopt(zmq.HANDSHAKE_IVL, 5000)
+    socket.setsockopt(zmq.IPV6, addresses.is_ipv6(endpoint))
     if kind == zmq.PULL:
         # No heartbeats: while it paces a sender by not reading, as lock-step does, it would not
         # read the answers either, cut the sender off and lose what is on its way.
@@ -46,9 +53,11 @@ def bind(
     if kind == zmq.XPUB:
         # Every subscriber is told, so that each can be sent the last value.
         socket.setsockopt(zmq.XPUB_VERBOSER, 1)
+    arm(socket)
     try:
-        # ZeroMQ spells a free port `*`; everybody else writes 0.
-        wanted = endpoint[:-2] + ":*" if endpoint.endswith(":0") else endpoint
+        # ZeroMQ spells a free port `*`; everybody else writes 0. A path may end as it likes.
+        is_free = endpoint.startswith("tcp:") and endpoint.endswith(":0")
+        wanted = endpoint.removesuffix("0") + "*" if is_free else endpoint
         socket.bind(wanted)
     except zmq.ZMQError as error:
         socket.close(linger=0)

@@ -2,12 +2,21 @@
 
 import os
 import time
+from collections import deque
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from typing import Any
 
 from rvsense import __version__
 from rvsense.daemon.parts import Parts
 from rvsense.daemon.tally import percentile
+
+
+def utc(stamp_ns: int | None) -> str | None:
+    """Unix nanoseconds as a date and time of day in UTC, to the second."""
+    if stamp_ns is None:
+        return None
+    return datetime.fromtimestamp(stamp_ns // 10**9, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def describe(parts: Parts, *, waiting: int, replay: Mapping[str, Any] | None) -> dict[str, Any]:
@@ -20,6 +29,7 @@ def describe(parts: Parts, *, waiting: int, replay: Mapping[str, Any] | None) ->
         "state_dir": str(parts.state_dir),
         "lockstep": parts.lockstep,
         "replay": replay,
+        "access": parts.doors.as_map(),
         "intake": {
             "received": dict(parts.tally.received),
             "rejected": dict(parts.tally.rejected),
@@ -44,7 +54,20 @@ def describe(parts: Parts, *, waiting: int, replay: Mapping[str, Any] | None) ->
         "swaps": parts.swaps,
         "refused": dict(parts.refused),
         "learner": _learner(parts),
+        "sites": _sites(parts),
+        "model_history": parts.model_history.as_list(),
+        "recording": _recording(parts),
+        "page": {
+            "camera": parts.config.page.camera,
+            "min_pool_pairs": parts.config.learning.min_pool_pairs,
+            "publish_every_steps": parts.config.learning.publish_every_steps,
+        },
     }
+
+
+def _recording(parts: Parts) -> dict[str, Any] | None:
+    lease = parts.tap.as_map()
+    return lease and {"since": utc(lease.pop("since_ns")), **lease}
 
 
 def _pairing(parts: Parts) -> dict[str, Any]:
@@ -62,6 +85,27 @@ def _pairing(parts: Parts) -> dict[str, Any]:
     }
 
 
+def _sites(parts: Parts) -> dict[str, Any]:
+    """Site → newest answer, rates, ages, skew and clock offset."""
+    sites = parts.latest.as_map(time.monotonic())
+    for name, site in list(parts.core.sites.items()):
+        if name in sites:
+            offset_ms = _ms(site.pairer.offset_ns)
+            left_ms = deque(abs(s - (offset_ms or 0)) for s in parts.latest.sites[name].skew_ms)
+            sites[name] |= {
+                "offset_ms": offset_ms,
+                "tolerance_ms": _ms(site.pairer.tolerance_ns),
+                "skew_left_p50_ms": percentile(left_ms, 0.5),
+                "skew_left_p99_ms": percentile(left_ms, 0.99),
+                "clocks": parts.clocks.as_map(name),
+            }
+    return sites
+
+
+def _ms(value_ns: int | None) -> float | None:
+    return None if value_ns is None else value_ns / 1e6
+
+
 def _model(parts: Parts) -> dict[str, Any] | None:
     model = parts.inference.model
     if model is None:
@@ -75,6 +119,9 @@ def _model(parts: Parts) -> dict[str, Any] | None:
         "preset": manifest.get("preset"),
         "teacher": manifest.get("teacher"),
         "head": manifest["head"],
+        "pinned": parts.keeper.note.pinned,
+        "previous": parts.keeper.note.previous or None,
+        "held": parts.held,
     }
 
 
@@ -85,6 +132,11 @@ def _learner(parts: Parts) -> dict[str, Any]:
     return {
         "enabled": True,
         "up": learner.state.up,
+        "remote": learner.endpoint if learner.remote else None,
+        "unreachable_since": utc(learner.state.away_ns),
+        "refused": learner.state.refused,
+        "cuts": learner.state.cuts,
+        "fetching": None if parts.landing is None else parts.landing.progress,
         "pid": learner.state.pid,
         "restarts": learner.state.restarts,
         "ready": learner.state.ready,
@@ -96,4 +148,5 @@ def _learner(parts: Parts) -> dict[str, Any]:
             "pending": learner.outbox.pending_pairs,
             "dropped": dict(learner.outbox.dropped),
         },
+        "labels_dropped": dict(learner.outbox.labels_dropped),
     }

@@ -5,26 +5,34 @@
 
 import time
 from http import HTTPStatus
+from typing import Any
 
 from rvsense.daemon import health
 from rvsense.daemon.ending import Phase
 from rvsense.daemon.health import Health, LearnerPhase, PlayerPhase, Snapshot
-from rvsense.daemon.http import Response, Route, json_response
+from rvsense.daemon.http_message import Request, Response, Route, json_response
 from rvsense.daemon.live import Terminal, live_line
 from rvsense.daemon.loop import Loop
 from rvsense.daemon.parts import Parts
+from rvsense.daemon.status import utc
 from rvsense.trust import Record
 
 EVERY_S = 1.0
+FOR_EVERYONE = ("/metrics", "/livez", "/readyz")
+"""Asked for by programs, under whatever name they know the daemon by; no frame shows in them."""
 
 
 class Watch:
-    """Judges the daemon's health from what its loops leave behind."""
+    """Judges the daemon's health from what its loops leave behind.
+
+    `status` is the newest map for /statusz, for those who look often; None before the first.
+    """
 
     def __init__(self, parts: Parts, loop: Loop) -> None:
         self._parts, self._loop = parts, loop
         self._served_s = time.monotonic()
         self._answered = 0
+        self.status: dict[str, Any] | None = None
 
     def health(self) -> Health:
         """As of now; safe from any thread."""
@@ -47,8 +55,8 @@ class Watch:
         if answered != self._answered or self._loop.waiting == 0:
             self._answered, self._served_s = answered, time.monotonic()
 
-    def _metrics(self, accept: str) -> Response:
-        body, content_type = self._parts.metrics.exposition(accept)
+    def _metrics(self, request: Request) -> Response:
+        body, content_type = self._parts.metrics.exposition(request.accept)
         return Response(body, content_type)
 
     def _verdict(self, gate: str) -> Response:
@@ -66,6 +74,7 @@ class Watch:
             has_model=parts.inference.model is not None,
             learner=_learner_phase(parts),
             learner_heard_s=learner.state.heard_at if learner is not None else 0.0,
+            learner_note=_learner_note(parts),
             player=_player_phase(loop),
             stopping=loop.stopping,
         )
@@ -87,7 +96,10 @@ class Housekeeping:
         self._next_s = now + EVERY_S
         self._watch.look()
         self._gauges()
+        self._parts.latest.mark(now)
         status = self._loop.status()
+        self._parts.history.add(now, time.time(), status)
+        self._watch.status = status | {"health": self._watch.health().as_map()}
         self._parts.publisher.announce("status", status)
         line = live_line(status)
         self._terminal.show(line)
@@ -119,7 +131,16 @@ def _learner_phase(parts: Parts) -> LearnerPhase:
         return "off"
     if parts.learner.state.up:
         return "up"
+    if parts.learner.remote:
+        return "refused" if parts.learner.state.refused else "unreachable"
     return "restarting" if parts.learner.state.restarts else "starting"
+
+
+def _learner_note(parts: Parts) -> str:
+    if parts.learner is None or not parts.learner.remote:
+        return ""
+    state = parts.learner.state
+    return state.refused or f"since {utc(state.away_ns)}"
 
 
 def _player_phase(loop: Loop) -> PlayerPhase:

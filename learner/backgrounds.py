@@ -8,6 +8,7 @@ Rules:
   from FIRST on: early ones are soon replaced, and later ones move ever more rarely, so that keys
   in the queue and keys in the batch are measured with one ruler.
 - Before its first, a site's keys are left as they are.
+- Of very many sites those that were seen last are remembered, and no more.
 """
 
 import torch
@@ -17,6 +18,8 @@ from rvsense.learner.place import site_of, sites_of
 
 FIRST = 32
 """Pairs: six seconds of a site at 5 Hz, one scene or two."""
+MOST_SITES = 4096
+"""Of all daemons; a site costs the memory of two or three keys."""
 
 
 class Backgrounds:
@@ -34,13 +37,20 @@ class Backgrounds:
             return False
         site = site_of(place)
         count = self._counts.get(site, 0) + 1
-        total = self._sums.setdefault(site, torch.zeros(self._key_dim, dtype=torch.float64))
-        total += key.double()
-        self._counts[site] = count
+        total = key.double() + self._sums.get(site, 0.0)
         renewed = count >= FIRST and count.bit_count() == 1
-        if renewed:
-            self._means[site] = (total / count).float()
+        means = {site: (total / count).float()} if renewed else {}
+        # Only now is anything changed: memory may have run out above.
+        self._counts.pop(site, None)  # the dictionary's order is that of the last sight
+        self._counts[site], self._sums[site] = count, total
+        self._means |= means
+        if len(self._counts) > MOST_SITES:
+            self._forget(next(iter(self._counts)))
         return renewed
+
+    def _forget(self, site: int) -> None:
+        del self._counts[site], self._sums[site]
+        self._means.pop(site, None)
 
     def known(self, place: int) -> bool:
         """Whether `less` gives keys of this place as it will: without their background."""
@@ -59,8 +69,10 @@ class Backgrounds:
         return keys
 
     def state(self) -> dict[str, Tensor]:
-        """Sites, how many keys of each were seen, their sums, and the means in use."""
-        sites = sorted(self._counts)
+        """Sites in the order of the last sight of each, how many keys of each were seen, their
+        sums, and the means in use.
+        """
+        sites = list(self._counts)
         nothing = torch.zeros(self._key_dim)
         rows = [self._means.get(site, nothing) for site in sites]
         return {

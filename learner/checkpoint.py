@@ -1,7 +1,7 @@
 """Checkpoints on disk: whole or not there, checked before use, the one before as fallback (L6).
 
     <root>/checkpoint-<number>/tensors.safetensors
-    <root>/checkpoint-<number>/manifest.json     values, digests, and the chunks of each table
+    <root>/checkpoint-<number>/manifest.json     values, digests, its own and chunks of tables
     <root>/chunks/<sha256>                       rows of the tables, named by their content
 
 Order of writing: chunks that no digest is known for, then the folder (aside, fsync, rename),
@@ -12,8 +12,9 @@ the ones before it have all their chunks. No pickle anywhere.
 import hashlib
 import json
 import os
-import shutil
+import re
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,7 +23,7 @@ import safetensors.torch
 from safetensors import SafetensorError
 from torch import Tensor
 
-from rvsense import atomic
+from rvsense import atomic, jsontext
 from rvsense.errors import ModelError
 from rvsense.learner.rows import Rows
 
@@ -31,11 +32,12 @@ MANIFEST = "manifest.json"
 TENSORS = "tensors.safetensors"
 CHUNKS = "chunks"
 PREFIX = "checkpoint-"
+_NUMBER, _SHA256 = re.compile(r"[0-9]{1,18}"), re.compile(r"[0-9a-f]{64}")
 
 
 @dataclass(frozen=True, slots=True)
 class Checkpoint:
-    """A folder that has been checked: `values` and `tensors` read, chunks known to be whole."""
+    """A folder that has been checked: `values` and `tensors` read, chunks as `load` was asked."""
 
     path: Path
     values: dict[str, Any]
@@ -74,7 +76,10 @@ def save(
     Raises:
         OSError: from the disk; the checkpoints before are untouched.
     """
+    atomic.make_folder(root / CHUNKS)
     chunks = {name: _save_chunks(root / CHUNKS, rows) for name, rows in tables.items()}
+    # Also where none is new: the one before may have failed between writing and this.
+    atomic.sync_directory(root / CHUNKS)
 
     def fill(folder: Path) -> None:
         safetensors.torch.save_file(dict(tensors), folder / TENSORS)
@@ -85,6 +90,7 @@ def save(
             "files": {TENSORS: atomic.sha256_of(folder / TENSORS)},
             "chunks": chunks,
         }
+        manifest["sha256"] = _own_digest(manifest)
         (folder / MANIFEST).write_text(json.dumps(manifest, sort_keys=True))
 
     known = numbered(root)
@@ -94,31 +100,37 @@ def save(
         atomic.write_folder(path, fill)
     except SafetensorError as error:  # how that library reports a full disk
         raise OSError(f"{path}: {error}") from None
-    _prune(root, keep)
+    with suppress(OSError):  # it is whole; what is left over goes with the next one
+        _prune(root, keep)
     return path
 
 
-def load(path: Path, fingerprint: str) -> Checkpoint:
-    """Read and check one checkpoint, its chunks included.
+def load(path: Path, fingerprint: str, *, chunks: bool = True) -> Checkpoint:
+    """Read and check one checkpoint; its `chunks` too, unless they are not wanted.
 
     Raises:
         OtherRunError: when it belongs to another preset, encoder or teacher.
         ModelError: naming what is missing or damaged.
     """
     try:
-        manifest = json.loads((path / MANIFEST).read_text())
+        manifest = _manifest(path)
         if manifest["format"] != FORMAT:
             raise ModelError(f"{path}: format {manifest['format']}, this version reads {FORMAT}")
+        own = _own_digest(manifest)
+        if manifest.get("sha256", own) != own:  # none before version 1.0
+            raise ModelError(f"{path / MANIFEST}: does not match its checksum")
         data = _checked(path / TENSORS, manifest["files"][TENSORS])
-        chunks: dict[str, list[str]] = manifest["chunks"]
+        tables: dict[str, list[str]] = manifest["chunks"]
         other = manifest["fingerprint"]
         if other != fingerprint:
             raise OtherRunError(f"{path}: made by {other}; this run is {fingerprint}")
-        for digest in {digest for table in chunks.values() for digest in table}:
+        for digest in {digest for table in tables.values() for digest in table if chunks}:
             _checked(path.parent / CHUNKS / digest, digest)
-        return Checkpoint(path, manifest["values"], safetensors.torch.load(data), chunks)
+        return Checkpoint(path, manifest["values"], safetensors.torch.load(data), tables)
     except (OSError, ValueError, KeyError, TypeError, AttributeError, SafetensorError) as error:
         raise ModelError(f"{path}: not a readable checkpoint ({error})") from None
+    except RecursionError:
+        raise ModelError(f"{path}: its manifest is nested too deep") from None
 
 
 class OtherRunError(ModelError):
@@ -127,7 +139,7 @@ class OtherRunError(ModelError):
 
 def numbered(root: Path) -> list[Path]:
     """Checkpoint folders, oldest first; none of them is checked."""
-    found = [p for p in root.glob(f"{PREFIX}*") if p.name[len(PREFIX) :].isdigit()]
+    found = [p for p in root.glob(f"{PREFIX}*") if _NUMBER.fullmatch(p.name[len(PREFIX) :])]
     return sorted(found, key=_number)
 
 
@@ -141,8 +153,29 @@ def set_aside(root: Path) -> Path:
     raise OSError(f"{root}: too many checkpoints set aside; remove some")
 
 
+def _manifest(path: Path) -> dict[str, Any]:
+    """What a checkpoint says of itself. Raises OSError, or ValueError where that is no manifest."""
+    manifest = jsontext.parse((path / MANIFEST).read_text())
+    if not isinstance(manifest, dict) or not isinstance(manifest.get("values"), dict):
+        raise ValueError("no manifest of a checkpoint")
+    chunks = manifest.get("chunks")
+    lists = list(chunks.values()) if isinstance(chunks, dict) else [None]
+    if not all(isinstance(table, list) and all(map(_is_digest, table)) for table in lists):
+        raise ValueError("it names no chunks, or files outside its folder")
+    return manifest
+
+
+def _is_digest(value: object) -> bool:
+    return isinstance(value, str) and _SHA256.fullmatch(value) is not None
+
+
 def _number(path: Path) -> int:
     return int(path.name[len(PREFIX) :])
+
+
+def _own_digest(manifest: Mapping[str, Any]) -> str:
+    rest = {key: value for key, value in manifest.items() if key != "sha256"}
+    return hashlib.sha256(json.dumps(rest, sort_keys=True).encode()).hexdigest()
 
 
 def _checked(path: Path, digest: str) -> bytes:
@@ -157,21 +190,25 @@ def _checked(path: Path, digest: str) -> bytes:
     return data
 
 
+def _is_whole(path: Path, digest: str) -> bool:
+    try:
+        return bool(_checked(path, digest))
+    except ModelError:
+        return False
+
+
 def _save_chunks(folder: Path, rows: Rows) -> list[str]:
-    folder.mkdir(parents=True, exist_ok=True)
-    digests, wrote = [], False
+    digests = []
     for index, known, tensors in rows.chunks():
         digest = known
         if digest is None or not (folder / digest).exists():
             data = safetensors.torch.save(dict(tensors))
             digest = hashlib.sha256(data).hexdigest()
-            if not (folder / digest).exists():
+            # One of that name may have been refused because it is damaged.
+            if not _is_whole(folder / digest, digest):
                 _write_synced(folder / digest, data)
-                wrote = True
             rows.saved(index, digest)
         digests.append(digest)
-    if wrote:
-        atomic.sync_directory(folder)
     return digests
 
 
@@ -190,12 +227,13 @@ def _write_synced(path: Path, data: bytes) -> None:
 
 def _prune(root: Path, keep: int) -> None:
     for path in numbered(root)[:-keep]:
-        shutil.rmtree(path, ignore_errors=True)
+        atomic.remove_folder(path)
     named: set[str] = set()
     for path in numbered(root):
         try:
-            chunks = json.loads((path / MANIFEST).read_text())["chunks"]
-        except (OSError, ValueError, KeyError):
+            # A manifest that the disk does not give now may name any of the chunks: all stay.
+            chunks = _manifest(path)["chunks"]
+        except (FileNotFoundError, NotADirectoryError, ValueError):
             continue  # damaged: nothing can be restored from it, so its chunks may go
         named.update(digest for table in chunks.values() for digest in table)
     for item in (root / CHUNKS).iterdir():

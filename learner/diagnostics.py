@@ -66,7 +66,7 @@ def near_duplicate_share(k_positive: Tensor, k_negative: Tensor, admissible: Ten
 
     Shapes (n, D), (K, D) of unit length and (n, K).
     """
-    twins = ((k_positive @ k_negative.T) > NEAR_DUPLICATE) & admissible
+    twins = ((k_positive.to(k_negative.dtype) @ k_negative.T) > NEAR_DUPLICATE) & admissible
     return float(twins.sum() / admissible.sum().clamp_min(1))
 
 

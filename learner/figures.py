@@ -1,8 +1,10 @@
-"""Running figures of training, smoothed over the last steps."""
+"""Figures of training: running ones, smoothed over the last steps, and what is held now."""
 
 from collections.abc import Mapping
+from typing import Any
 
-from rvsense.learner import diagnostics
+from rvsense.learner import diagnostics, memory
+from rvsense.learner.balance import ClassBalanced
 from rvsense.learner.step import Outcome
 from rvsense.learner.trainer import Trainer
 
@@ -46,3 +48,35 @@ class Figures:
         for name, value in news.items():
             old = self._means.get(name, value)
             self._means[name] = old + (value - old) / WINDOW_STEPS
+
+
+def figures_of(trainer: Trainer) -> dict[str, Any]:
+    """What a trainer holds now, and the memory that its process takes for it."""
+    return {
+        "pool": trainer.pool.fill,
+        "pool_capacity": trainer.pool.capacity,
+        "ring": trainer.ring.fill,
+        "queue": trainer.queue.fill,
+        "queue_capacity": trainer.queue.size,
+        "labels": len(trainer.labels),
+        "pseudo_labels": len(trainer.pseudo),
+        **_collated(trainer),
+        "learning_rate": trainer.learning_rate,
+        "batch": trainer.batch_size.now,
+        "rss_bytes": memory.resident_bytes(),
+        "device_bytes": memory.device_bytes(trainer.device),
+        "teacher_weights": trainer.teacher.weights,
+    }
+
+
+def _collated(trainer: Trainer) -> dict[str, Any]:
+    """What the detector has looked at and left out, how long a look takes, what the pool holds."""
+    if trainer.collation is None:
+        return {}
+    values: dict[str, Any] = {
+        **trainer.collation.counts,
+        "detector_ms": trainer.collation.detector.ms,
+    }
+    if isinstance(trainer.policy, ClassBalanced):
+        values["pool_scenes"] = trainer.policy.counts(trainer.pool.fill)
+    return values

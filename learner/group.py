@@ -9,14 +9,13 @@ then fail in their next collective and end with status 1, and torchrun ends or r
 """
 
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any
+from typing import Any, TypeVar
 
 import msgpack
-import numpy as np
 import safetensors.torch
 import torch
 import torch.distributed as dist
@@ -24,8 +23,12 @@ from torch import Tensor, nn
 
 from rvsense.config import Learning
 from rvsense.errors import ConfigError, RvsenseError
+from rvsense.learner.collectives import CALLS
+from rvsense.learner.shortage import ShortageError, within_memory
 from rvsense.learner.syncnorm import synchronise
 from rvsense.learner.world import Alone, World
+
+T = TypeVar("T")
 
 SIGNS_OF_LIFE = 4
 """Orders that a waiting follower gets within the time limit, at least."""
@@ -60,11 +63,43 @@ class Group:
         self._orders: Any = dist.new_group(backend="gloo", timeout=limit)
         self._silence_s = timeout_s / SIGNS_OF_LIFE
         self._spoke_at = time.monotonic()
+        self._short = self._agreed = False
 
     def adapt(self, encoder: nn.Module) -> None:
         """Synchronise batch statistics, unless rows are shuffled instead."""
         if not self._shuffle:
             synchronise(encoder)
+
+    def attempt(self, work: Callable[[], T], motions: Callable[[], None]) -> T:
+        """Do this rank's part of a step; where its memory runs out, let no other wait for it.
+
+        Raises:
+            ShortageError: on every rank, when one ran out: none takes the step.
+            GroupError: this one ran out when the others had already agreed to take it.
+        """
+        CALLS.begin()
+        self._short = self._agreed = False
+        try:
+            return within_memory(work)
+        except ShortageError as error:
+            if self._agreed:
+                raise GroupError(
+                    f"training in a group: this process ran out of memory too late ({error})"
+                ) from None
+            if self._short:  # it was another rank
+                raise
+            said = str(error)
+        CALLS.again()
+        self._short = True
+        motions()
+        raise ShortageError(said)  # which `reduce` has done, at the end of the motions
+
+    def go_through(self, encoder: nn.Module, row: Tensor, count: int) -> None:
+        """What `encode` and `reduce` of `count` rows do with other ranks, on a single row."""
+        own = encoder(row)
+        sizes = [len(share) for share in self.deal(count).tensor_split(self.size)]
+        self._gather(own, sizes).sum().backward()  # type: ignore[no-untyped-call]
+        self.reduce(encoder)
 
     def encode(self, encoder: nn.Module, inputs: Tensor) -> Tensor:
         """(m, …) inputs, m at least `size`, to all their (m, D) queries, in their order."""
@@ -80,15 +115,25 @@ class Group:
         return torch.arange(count)
 
     def reduce(self, encoder: nn.Module) -> None:
-        """One all-reduce over all gradients; statistics differ only where rows are shuffled."""
-        gradients = [p.grad for p in encoder.parameters() if p.grad is not None]
-        flat = torch.cat([gradient.reshape(-1) for gradient in gradients])
-        dist.all_reduce(flat)
-        sums = torch.split(flat, [gradient.numel() for gradient in gradients])
-        for gradient, part in zip(gradients, sums, strict=True):
-            gradient.copy_(part.view_as(gradient))
+        """One all-reduce over all gradients; statistics differ only where rows are shuffled.
+
+        Raises:
+            ShortageError: a rank ran out of memory in this step.
+        """
         if self._shuffle:
             self._average_statistics(encoder)
+        gradients = [p.grad for p in encoder.parameters() if p.grad is not None]
+        # Behind the gradients: how many ranks ran out. All learn it in one call, the last.
+        ran_out = torch.full_like(gradients[0].reshape(-1)[:1], float(self._short))
+        flat = torch.cat([*(gradient.reshape(-1) for gradient in gradients), ran_out])
+        CALLS.all_reduce(flat)
+        if float(flat[-1]):
+            self._short = True
+            raise ShortageError("another process of this learner ran out of memory")
+        self._agreed = True
+        sums = torch.split(flat[:-1], [gradient.numel() for gradient in gradients])
+        for gradient, part in zip(gradients, sums, strict=True):
+            gradient.copy_(part.view_as(gradient))
 
     def lead_step(self, step: int, batch: Mapping[str, Tensor]) -> None:
         """Send the batch, and a seed that makes this step the same after a restore.
@@ -137,9 +182,14 @@ class Group:
     def _tell(self, op: str, tensors: Mapping[str, Tensor], **values: Any) -> None:
         parts = {name: tensor.cpu().contiguous() for name, tensor in tensors.items()}
         data = msgpack.packb([op, values, safetensors.torch.save(parts) if parts else b""])
+        # Made before the first word: a rank that was told a length waits for what has it.
+        length, content = (
+            torch.tensor(len(data)),
+            torch.frombuffer(bytearray(data), dtype=torch.uint8),
+        )
         with _naming("a follower"):
-            self._broadcast(torch.tensor(len(data)))
-            self._broadcast(torch.from_numpy(np.frombuffer(data, np.uint8).copy()))
+            self._broadcast(length)
+            self._broadcast(content)
         self._spoke_at = time.monotonic()
 
     def _hear(self) -> Order:
@@ -158,7 +208,7 @@ class Group:
         padded = own.new_zeros(max(counts), *own.shape[1:])  # a gather wants equal shapes
         padded[: len(own)] = own.detach()
         shares = [torch.empty_like(padded) for _ in counts]
-        dist.all_gather(shares, padded)
+        CALLS.all_gather(shares, padded)
         parts = [share[:count] for share, count in zip(shares, counts, strict=True)]
         parts[self.rank] = own
         return torch.cat(parts)
@@ -167,7 +217,7 @@ class Group:
     def _average_statistics(self, encoder: nn.Module) -> None:
         for buffer in encoder.buffers():
             if buffer.is_floating_point():
-                dist.all_reduce(buffer)
+                CALLS.all_reduce(buffer)
                 buffer.div_(self.size)
 
 

@@ -10,6 +10,8 @@ from torchvision.io import ImageReadMode, decode_jpeg
 from torchvision.transforms.v2 import functional as resizing
 
 from rvsense.errors import FrameError
+from rvsense.learner.hush import hushed
+from rvsense.learner.shortage import is_shortage
 
 SIDE = 224
 MAX_PIXELS = 4096 * 4096
@@ -18,6 +20,13 @@ run on another machine, with another daemon's settings: it guards its own memory
 # Start-of-frame markers: all of FFC0-FFCF but DHT (C4), JPG (C8) and DAC (CC).
 _FRAME_MARKERS = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 _WITHOUT_LENGTH = frozenset({0x01, *range(0xD0, 0xD9)})
+_NO_MARKER = 0x00
+"""Behind FF, it stands for an FF of data. Between segments decoders pass over it and look for the
+next FF: a size read behind it by its "length" would not be theirs."""
+MAX_SCANS = 100
+"""Progressive images have a dozen. Each costs time by the pixels, and a few bytes: a file of 4 MiB
+could keep a decoder busy for 20 minutes."""
+_SCAN = b"\xff\xda"
 
 
 def jpeg_size(data: bytes) -> tuple[int, int]:
@@ -33,6 +42,8 @@ def jpeg_size(data: bytes) -> tuple[int, int]:
             return int.from_bytes(data[at + 5 : at + 7]), int.from_bytes(data[at + 7 : at + 9])
         if marker == 0xFF:  # fill byte
             at += 1
+        elif marker == _NO_MARKER:
+            break
         elif marker in _WITHOUT_LENGTH:
             at += 2
         else:
@@ -74,18 +85,23 @@ def _jpeg(data: bytes) -> Tensor:
     height, width = jpeg_size(data)
     if not 0 < height * width <= MAX_PIXELS:
         raise FrameError("bad_image", f"{height}x{width} pixels; at most {MAX_PIXELS}")
+    if data.count(_SCAN) > MAX_SCANS:
+        raise FrameError("bad_image", f"{data.count(_SCAN)} scans; at most {MAX_SCANS}")
     try:
         raw = torch.from_numpy(np.frombuffer(data, dtype=np.uint8).copy())
-        with warnings.catch_warnings():
+        with hushed(), warnings.catch_warnings():
             warnings.simplefilter("ignore")
             image: Tensor = decode_jpeg(raw, mode=ImageReadMode.RGB)
     except RuntimeError as error:
+        if is_shortage(error):
+            raise
         raise FrameError("bad_image", f"JPEG not decodable ({error})") from None
     return image
 
 
 def _raw(data: bytes, shape: tuple[int, int, int] | None) -> Tensor:
-    if shape is None or len(data) != shape[0] * shape[1] * shape[2]:
+    fits = shape is not None and min(shape) > 0 and shape[2:] == (3,)
+    if shape is None or not fits or len(data) != shape[0] * shape[1] * 3:
         raise FrameError("bad_image", f"rgb8 payload of {len(data)} bytes does not fit {shape}")
     pixels = np.frombuffer(data, dtype=np.uint8).reshape(shape)
     return torch.from_numpy(pixels.transpose(2, 0, 1).copy())

@@ -6,12 +6,15 @@ table that has shrunk below what was kept, a class short of its share takes from
 
 import hashlib
 import zlib
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
 from rvsense.frames import CLASSES
+from rvsense.learner.place import place_of
 from rvsense.learner.rows import Column, Rows
+from rvsense.learner.sightings import REACH_NS
 from rvsense.link import Label
 
 GROUP_NS = 10 * 10**9
@@ -24,9 +27,12 @@ def stretch_of(site: str, epoch: int, stamp_ns: int) -> int:
 
 
 class LabelStore:
-    """Encoder inputs (n, C, 128, 128) fp16 with class index and group."""
+    """Encoder inputs (n, C, 128, 128) fp16 with class index, group, and what the camera saw.
 
-    def __init__(self, capacity: int, channels: int) -> None:
+    A frame's key is that of the pair nearest in time, `apart` ns away; zeros while there is none.
+    """
+
+    def __init__(self, capacity: int, channels: int, key_dim: int = 0) -> None:
         self.rows = Rows(
             capacity,
             {
@@ -34,20 +40,43 @@ class LabelStore:
                 "label": Column((), torch.int64),
                 "group": Column((), torch.int64),
                 "order": Column((), torch.int64),
+                "key": Column((key_dim,), torch.float16, late=True),
+                "place": Column((), torch.int64, late=True),
+                "stamp": Column((), torch.int64, late=True),
+                "apart": Column((), torch.int64, late=True),
             },
         )
         self._share = capacity // len(CLASSES)
 
-    def add(self, label: Label, prepared: Tensor) -> None:
-        """Keep a labelled frame; `prepared` is its (C, 128, 128) encoder input."""
+    def add(
+        self, label: Label, prepared: Tensor, sighting: tuple[Tensor, int] | None = None
+    ) -> None:
+        """Keep a labelled frame; `prepared` is its (C, 128, 128) encoder input.
+
+        `sighting` is the key of a picture and how far it is in ns.
+        """
         index = CLASSES.index(label.label)
+        key, apart = sighting or (torch.zeros(self.rows.columns["key"].shape[1]), 0)
         self.rows.put(
             self._slot(index),
             input=prepared.half(),
             label=index,
             group=stretch_of(label.site, label.epoch, label.stamp_ns),
             order=self.seen,
+            key=key,
+            place=place_of(label.site, label.epoch),
+            stamp=label.stamp_ns,
+            apart=apart,
         )
+
+    def see(self, key: Tensor, place: int, stamp_ns: int) -> None:
+        """The picture of a pair is that of all labelled frames that had none nearer."""
+        apart = (self.rows.take("stamp") - stamp_ns).abs()
+        near = ((self.rows.take("place") == place) & (apart <= REACH_NS)).nonzero()[:, 0]
+        for slot in near.tolist():
+            known = bool(self.rows.take("key")[slot].any())
+            if not known or apart[slot] < self.rows.take("apart")[slot]:
+                self.rows.put(slot, key=key.half(), apart=int(apart[slot]))
 
     @property
     def seen(self) -> int:
@@ -67,6 +96,30 @@ class LabelStore:
             index = int(counts.argmax())
         mine = (labels == index).nonzero()[:, 0]
         return int(mine[self.rows.take("order")[mine].argmin()])
+
+
+class Taught(NamedTuple):
+    """Labelled frames, by whomever; every field has n rows."""
+
+    inputs: Tensor
+    labels: Tensor
+    groups: Tensor
+    keys: Tensor
+    """(n, D) raw keys; zeros where no picture was at hand."""
+    places: Tensor
+    stamps_ns: Tensor
+    """Both 0 where an earlier version kept the label."""
+
+    @staticmethod
+    def of(labels: LabelStore, pseudo: LabelStore) -> "Taught":
+        """Every real label, and pseudo-labels of other frames."""
+        real, slots = labels.rows, apart_from(pseudo.rows, labels.rows)
+        return Taught(
+            *(
+                torch.cat((real.take(name), pseudo.rows.take(name, slots)))
+                for name in ("input", "label", "group", "key", "place", "stamp")
+            )
+        )
 
 
 def apart_from(pseudo: Rows, real: Rows) -> Tensor:

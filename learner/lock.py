@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TextIO
 
+from rvsense import atomic
 from rvsense.errors import ConfigError
 
 NAME = "learner.lock"
@@ -28,7 +29,7 @@ def only_learner(
     Raises:
         ConfigError: when another learner still holds it after `wait_s`.
     """
-    state_dir.mkdir(parents=True, exist_ok=True)
+    atomic.make_folder(state_dir)
     give_up_at = time.monotonic() + wait_s
     with (state_dir / NAME).open("w") as lock:
         while not (held := _take(lock)) and not must_stop():

@@ -24,11 +24,16 @@ def similarity(
     """(n, 1 + K) cosines over the temperature: column 0 the positive, -inf what is no negative.
 
     Shapes: `q`, `k_positive` (n, D) and `k_negative` (K, D), all of unit length;
-    `admissible` (n, K).
+    `admissible` (n, K). The products with the negatives are taken in the precision of
+    `k_negative`, all else in that of `q`.
     """
+    # The temperature goes to the queries: with K = 65,536 each pass over the logits counts.
+    q = q / temperature
     l_positive = (q * k_positive).sum(dim=1, keepdim=True)  # (n, 1)
-    l_negative = (q @ k_negative.T).masked_fill(~admissible, -torch.inf)  # (n, K)
-    return torch.cat([l_positive, l_negative], dim=1) / temperature
+    l_negative = q.to(k_negative.dtype) @ k_negative.T  # (n, K)
+    with torch.no_grad():  # no loss has a gradient at -inf: one pass less over it going back
+        l_negative.masked_fill_(~admissible, -torch.inf)
+    return torch.cat([l_positive, l_negative], dim=1)  # in the precision of `q`
 
 
 def equation_1(logits: Tensor) -> Tensor:

@@ -1,37 +1,42 @@
-"""The learner's process: one socket, one loop, one thread of work."""
+"""The learner's process: its command line, its settings, its signals."""
 
 import argparse
+import gc
 import json
 import os
 import signal
 import sys
+import threading
 import time
 import traceback
-from collections.abc import Callable
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
-from typing import Any
 
 import torch
-import zmq
 
-from rvsense import configfile, link
-from rvsense.config import Learning
-from rvsense.errors import ConfigError, RvsenseError
-from rvsense.learner import presets
+from rvsense import configfile, logs
+from rvsense.config import Access, Config, Learning
+from rvsense.device import settle
+from rvsense.errors import ConfigError, RvsenseError, UsageError
+from rvsense.journal import last_words
+from rvsense.learner import door, presets, reserve
 from rvsense.learner.collation import Collation
 from rvsense.learner.detector.detectors import Timed, build_detector
 from rvsense.learner.follower import follow
 from rvsense.learner.group import Group, joined
+from rvsense.learner.hush import own_stderr
 from rvsense.learner.lock import only_learner
-from rvsense.learner.service import Service
+from rvsense.learner.options import add_options
+from rvsense.learner.reception import receive
+from rvsense.learner.reproducible import be_reproducible
+from rvsense.learner.shortage import is_shortage
 from rvsense.learner.trainer import Trainer
+from rvsense.learner.vitals import Vitals
 from rvsense.learner.world import ALONE, World
+from rvsense.learner.yielding import go_first, yield_to_serving
 from rvsense.machine import pick_device, preset_name, uses_detector
-
-LINGER_MS = 1000
-BURST_MESSAGES = 16
-"""Messages taken between two steps at most: many sites must not starve training."""
+from rvsense.notify import Notifier
 
 
 def build_trainer(learning: Learning, seed: int, world: World = ALONE) -> Trainer:
@@ -72,7 +77,13 @@ def _collation(learning: Learning, device: torch.device) -> Collation | None:
 
 
 def run(
-    endpoint: str, state_dir: Path, learning: Learning, seed: int, parent: int | None = None
+    endpoint: str,
+    state_dir: Path,
+    learning: Learning,
+    seed: int,
+    parent: int | None = None,
+    *,
+    keys: str = "",
 ) -> int:
     """Learn until told to stop, by message, SIGTERM or Ctrl-C, or until process `parent` is gone.
 
@@ -83,9 +94,13 @@ def run(
         GroupError: when a rank has gone.
     """
     torch.set_num_threads(learning.threads)
-    os.nice(learning.niceness)
-    torch.use_deterministic_algorithms(True, warn_only=learning.device != "cpu")
+    yield_to_serving(learning.niceness)
+    if parent is not None:
+        go_first()
+    reserve.set_aside()
+    be_reproducible(warn_only=learning.device != "cpu")
     device = pick_device(learning.device, "learning.device")
+    settle(device)
     # A daemon's own learner is alone, whatever environment the daemon was started in.
     with joined(learning, device, {} if parent else os.environ) as world:
         trainer = build_trainer(learning, seed, world)
@@ -95,67 +110,48 @@ def run(
             signal.signal(signal.SIGINT, signal.SIG_IGN)
             follow(trainer, world)
         else:
-            _lead(endpoint, trainer, state_dir, parent)
+            _lead(endpoint, trainer, state_dir, parent, keys)
+    # All is saved. The interpreter's last collection, over all of torch, costs a second of
+    # processor: half a minute at our niceness on a busy machine, and whoever stops us waits.
+    gc.freeze()
     return 0
 
 
-def _lead(endpoint: str, trainer: Trainer, state_dir: Path, parent: int | None) -> None:
+def _lead(endpoint: str, trainer: Trainer, state_dir: Path, parent: int | None, keys: str) -> None:
     signals: list[int] = []
+    reload = threading.Event()
+    # Of a daemon's own learner systemd knows nothing: the daemon watches it.
+    vitals = Vitals(Notifier({} if parent else os.environ))
 
     def note(number: int, _: object) -> None:
         signals.append(number)
+        vitals.stopping()
 
     signal.signal(signal.SIGTERM, note)
+    signal.signal(signal.SIGHUP, lambda *_: reload.set())
     # Ctrl-C reaches the whole process group; the daemon decides when the learner stops.
     signal.signal(signal.SIGINT, signal.SIG_IGN if parent else note)
 
     def must_stop() -> bool:
         return bool(signals) or _orphaned(parent)
 
+    def say_where(bound: str) -> None:
+        if parent is None:
+            print(f"rvsense learner: listening at {bound}", file=sys.stderr, flush=True)
+
     with only_learner(state_dir, must_stop) as held:
         if held:
-            _bind_and_serve(endpoint, trainer, state_dir, must_stop)
-
-
-def _bind_and_serve(
-    endpoint: str, trainer: Trainer, state_dir: Path, must_stop: Callable[[], bool]
-) -> None:
-    with zmq.Context() as context, context.socket(zmq.ROUTER) as socket:
-        socket.linger = LINGER_MS
-        try:
-            socket.bind(endpoint)
-        except zmq.ZMQError as error:
-            raise ConfigError(f"learner endpoint {endpoint}: {error}") from None
-        _serve(socket, trainer, state_dir, must_stop)
-
-
-def _serve(socket: Any, trainer: Trainer, state_dir: Path, must_stop: Callable[[], bool]) -> None:
-    peer: list[bytes] = []
-
-    def send(message: list[Any]) -> None:
-        if peer:
-            socket.send_multipart([*peer, *message])
-
-    service = Service(trainer, state_dir, send)
-    while not service.stopped:
-        if must_stop():
-            service.stop()
-            break
-        wait_ms = 0 if service.wants_step else int(1000 * service.seconds_to_tick())
-        for _ in range(BURST_MESSAGES):
-            if service.stopped or must_stop() or not socket.poll(wait_ms):
-                break
-            identity, *parts = socket.recv_multipart()
-            op, values, payloads = link.unpack(parts)
-            if op == "hello":
-                peer[:] = [identity]
-            if [identity] == peer:
-                service.handle(op, values, payloads)
-            service.tick()
-            wait_ms = 0
-        trainer.world.keep_alive()
-        if not service.stopped:
-            service.work()
+            owned = parent is not None
+            receive(
+                endpoint,
+                trainer,
+                state_dir,
+                must_stop,
+                say_where,
+                on_turn=vitals.turned,
+                owned=owned,
+                guarded=partial(door.guarded, keys=keys, reload=reload),
+            )
 
 
 def _orphaned(parent: int | None) -> bool:
@@ -164,31 +160,53 @@ def _orphaned(parent: int | None) -> bool:
 
 def main(arguments: list[str] | None = None) -> int:
     """The command line of `python -m rvsense.learner`; returns the exit status."""
-    parser = argparse.ArgumentParser(prog="python -m rvsense.learner", description=__doc__)
-    parser.add_argument(
-        "--endpoint", required=True, help="ZeroMQ address to bind, ipc:// or tcp://"
+    parser = argparse.ArgumentParser(
+        prog="rvsense learner", description="One learner for any number of daemons."
     )
-    parser.add_argument("--state-dir", required=True, type=Path)
-    parser.add_argument(
-        "--config-json", default="{}", help="the [learning] settings, and `seed`, as one JSON map"
-    )
-    parser.add_argument("--parent", type=int, help="stop when this is no longer the parent")
-    options = parser.parse_args(arguments)
+    add_options(parser)
+    return start(parser.parse_args(arguments))
+
+
+def start(options: argparse.Namespace) -> int:
+    """Learn as the command line says; returns the exit status, errors told on standard error."""
     try:
-        learning, seed = read_settings(options.config_json)
-        return run(options.endpoint, options.state_dir, learning, seed, options.parent)
+        config = read_settings(options.config_json, options.config)
+        endpoint = options.endpoint or config.learner
+        if not endpoint:
+            raise UsageError("where to listen? give --listen, or `learner` in --config")
+        access = Access(
+            keys=options.keys or config.access.keys,
+            insecure=options.insecure or config.access.insecure,
+        )
+        own = options.parent is not None
+        door.check(endpoint, access)
+        if access.keys and not own:
+            logs.configure(config.log_level, own_stderr())
+        return run(
+            endpoint,
+            options.state_dir,
+            config.learning,
+            config.seed,
+            options.parent,
+            keys="" if own else access.keys,
+        )
     except RvsenseError as error:
-        print(f"rvsense learner: {error}", file=sys.stderr)
+        last_words(f"rvsense learner: {error}")
         return error.status
     except KeyboardInterrupt:
         return 0
-    except Exception:
-        traceback.print_exc()
+    except Exception as error:
+        if isinstance(error, OSError):  # as text it names the file
+            last_words(f"rvsense learner: {error}")
+        elif is_shortage(error):
+            last_words(f"rvsense learner: {error!r}")
+        else:
+            last_words(traceback.format_exc())
         return 1
 
 
-def read_settings(text: str) -> tuple[Learning, int]:
-    """The settings that `settings_json` wrote, checked as those of a configuration file are.
+def read_settings(text: str, file: Path | None = None) -> Config:
+    """The settings of `file`, changed by those that `settings_json` wrote; checked alike.
 
     Raises:
         ConfigError: when the text is no JSON map, or naming every setting that does not exist
@@ -200,10 +218,9 @@ def read_settings(text: str) -> tuple[Learning, int]:
         raise ConfigError(f"--config-json: not JSON ({error})") from None
     if not isinstance(values, dict):
         raise ConfigError("--config-json: not a JSON map of settings")
-    config = configfile.load(
-        None, {key if key == "seed" else f"learning.{key}": value for key, value in values.items()}
+    return configfile.load(
+        file, {key if key == "seed" else f"learning.{key}": value for key, value in values.items()}
     )
-    return config.learning, config.seed
 
 
 def settings_json(learning: Learning, seed: int) -> str:

@@ -31,6 +31,11 @@ class Objective:
     temporal_ns: int = 0
     """Keys of the same place this close in time may stand in for the positive; see `draw`."""
 
+    @property
+    def is_equation_1(self) -> bool:
+        """Whether nothing is changed in the paper's loss or added to it."""
+        return not (self.decoupled or self.soft_targets or self.intra_modal)
+
     def cross_modal(
         self, logits: Tensor, k_positive: Tensor, k_negative: Tensor, admissible: Tensor
     ) -> Tensor:

@@ -1,6 +1,5 @@
 """A trainer's served weights with a freshly fitted head, as a published model."""
 
-import json
 import time
 from collections.abc import Mapping
 from dataclasses import asdict
@@ -10,13 +9,14 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from rvsense import current, published
+from rvsense import published
+from rvsense.errors import RvsenseError
 from rvsense.familiar import Familiarity
 from rvsense.features import squared_magnitude
 from rvsense.head import HeadFit
 from rvsense.learner import diagnostics
 from rvsense.learner.familiarfit import fit_familiarity
-from rvsense.learner.headfit import fit_head
+from rvsense.learner.headchoice import fitted
 from rvsense.learner.labels import GROUP_NS
 from rvsense.learner.queue import near_in_time
 from rvsense.learner.trainer import Trainer
@@ -31,16 +31,20 @@ MIN_SCALE_PAIRS = 20
 """Fewer frames say nothing about their farthest hundredth."""
 
 
+class NotFiniteError(RvsenseError):
+    """The served weights are finite, and cannot be computed with."""
+
+
 def publish(
     trainer: Trainer, models_dir: Path, *, teacher_sha256: str, figures: Mapping[str, Any]
 ) -> tuple[published.PublishedModel, dict[str, float | None]]:
     """Fit the head, measure, write; returns the model and the figures that were measured.
 
     Raises:
+        NotFiniteError: of weights that are finite, what they make of a frame is not.
         OSError: from the disk.
     """
-    inputs, labels, groups = trainer.taught()
-    head = fit_head(trainer.features(inputs), labels, groups)
+    head, note = fitted(trainer, lambda inputs: _finite(trainer.features(inputs)))
     familiarity = _familiarity(trainer, head)
     measured = _measure(trainer, head)
     counters = trainer.counters
@@ -65,7 +69,7 @@ def publish(
                 "labels": len(trainer.labels),
                 "pseudo_labels": len(trainer.pseudo),
             },
-            "head_note": _note(head, len(labels)),
+            "head_note": note,
             "figures": dict(figures) | measured,
             "config": asdict(trainer.learning),
         },
@@ -73,29 +77,12 @@ def publish(
     return model, measured
 
 
-def prune(state_dir: Path, keep: int, newest: str) -> None:
-    """Remove the oldest models beyond `keep`, but neither `newest` nor the one that serves.
-
-    The daemon must find what was just announced, and must be able to start again with what
-    answers now, however long that has not been replaced.
-    """
-    spare = frozenset({newest, _serving(state_dir)})
-    published.prune(state_dir / "models", keep, spare)
-
-
-def _serving(state_dir: Path) -> str:
-    try:
-        return str(json.loads((state_dir / current.NOTE).read_text())["model"])
-    except (OSError, ValueError, KeyError, TypeError):
-        return ""
-
-
-def _note(head: HeadFit | None, labels: int) -> str:
-    if head is None:
-        return f"no head: {labels} labels, of fewer than two classes"
-    if head.accuracy is None:
-        return f"{labels} labels: too few to measure accuracy or to calibrate"
-    return f"{labels} labels, accuracy and calibration error out of fold"
+def _finite(features: Tensor) -> Tensor:
+    if not torch.isfinite(features.square().sum()):  # their spread is computed with, too
+        raise NotFiniteError(
+            "what the encoder makes of known frames is not finite: its weights have grown too large"
+        )
+    return features
 
 
 def _familiarity(trainer: Trainer, head: HeadFit | None) -> Familiarity | None:
@@ -105,7 +92,9 @@ def _familiarity(trainer: Trainer, head: HeadFit | None) -> Familiarity | None:
     frames of it, a quarter of new frames lay above 1 that should have been a hundredth.
     """
     pool = trainer.pool
-    stretches = pool.take("stamp") // GROUP_NS + pool.take("place")
+    # Numbered one by one: an epoch's first stretch and its place may all be multiples of four.
+    moments = torch.stack([pool.take("place"), pool.take("stamp") // GROUP_NS], dim=1)
+    stretches = torch.unique(moments, dim=0, return_inverse=True)[1]
     left_out = (stretches % LEFT_OUT_SHARE == 0).nonzero()[:, 0]
     known = (stretches % LEFT_OUT_SHARE != 0).nonzero()[:, 0]
     known = known[_evenly(len(known), REFERENCE_PAIRS)]
@@ -127,7 +116,8 @@ def _seen_by(trainer: Trainer, inputs: Tensor) -> tuple[Tensor, Tensor]:
     parts = [
         encoder.feature_map(part.float().to(trainer.device)) for part in torch.split(inputs, 64)
     ]
-    return torch.cat(parts).float().cpu(), squared_magnitude(inputs, encoder.spec.channels)
+    maps = _finite(torch.cat(parts).float().cpu())
+    return maps, squared_magnitude(inputs, encoder.spec.channels)
 
 
 def _measure(trainer: Trainer, head: HeadFit | None) -> dict[str, float | None]:
@@ -142,7 +132,7 @@ def _measure(trainer: Trainer, head: HeadFit | None) -> dict[str, float | None]:
         inputs = trainer.ring.take("input")
         keys = trainer.unit_keys(trainer.ring.take("key"), trainer.ring.take("place"))
         measured["retrieval"] = diagnostics.retrieval(trainer.queries(inputs), keys, _near(trainer))
-        measured["rankme"] = diagnostics.rank_me(trainer.features(inputs))
+        measured["rankme"] = diagnostics.rank_me(_finite(trainer.features(inputs)))
     return measured
 
 

@@ -24,16 +24,29 @@ def near_in_time(
     # Comparisons alone: an (n, m) table of differences took ten times as long.
     near = other_stamps[None] >= (stamps - window_ns)[:, None]
     near &= other_stamps[None] <= (stamps + window_ns)[:, None]
-    near &= places[:, None] == other_places[None]
+    near &= same(places, other_places)
     return near
+
+
+def same(values: Tensor, others: Tensor) -> Tensor:
+    """(n, m) mask: which are equal. A batch has few places, each of which is compared once."""
+    distinct, which = torch.unique(values, return_inverse=True)
+    mask: Tensor = (distinct[:, None] == others[None])[which]
+    return mask
 
 
 class KeyQueue:
     """K unit-length keys with the capture time and place of each."""
 
-    def __init__(self, size: int, key_dim: int, device: torch.device) -> None:
+    def __init__(
+        self,
+        size: int,
+        key_dim: int,
+        device: torch.device,
+        dtype: torch.dtype = torch.float32,
+    ) -> None:
         self.size = size
-        self.keys = torch.zeros(size, key_dim, device=device)
+        self.keys = torch.zeros(size, key_dim, dtype=dtype, device=device)
         # A place is a site and an epoch (see `place`); stamps of two places never compare.
         self.stamps = torch.zeros(size, dtype=torch.int64, device=device)
         self.places = torch.full((size,), -1, dtype=torch.int64, device=device)
@@ -41,11 +54,16 @@ class KeyQueue:
         self.fill = 0
 
     def enqueue(self, keys: Tensor, stamps: Tensor, places: Tensor) -> None:
-        """Take (n, D) unit keys, (n,) stamps in ns and (n,) places, oldest first."""
+        """Take (n, D) unit keys, (n,) stamps in ns and (n,) places, oldest first.
+
+        Tensors that are on the queue's device are copied into it, which takes no memory.
+        """
         kept = min(len(keys), self.size)
-        slots = (self.pointer + torch.arange(kept, device=self.keys.device)) % self.size
+        before_end = min(kept, self.size - self.pointer)
         for column, values in ((self.keys, keys), (self.stamps, stamps), (self.places, places)):
-            column[slots] = values[len(values) - kept :].to(column.device)
+            newest = values[len(values) - kept :]
+            column[self.pointer : self.pointer + before_end].copy_(newest[:before_end])
+            column[: kept - before_end].copy_(newest[before_end:])
         self.pointer = (self.pointer + kept) % self.size
         self.fill = min(self.fill + kept, self.size)
 
@@ -56,7 +74,7 @@ class KeyQueue:
         near = near_in_time(stamps, places, self.stamps, self.places, exclusion_ns)
         fit = (self.places >= 0)[None] & ~near
         if same_site:
-            fit &= sites_of(places)[:, None] == sites_of(self.places)[None]
+            fit &= same(sites_of(places), sites_of(self.places))
         return fit
 
     def forget(self, site: int) -> None:

@@ -24,6 +24,8 @@ class Column:
 
     shape: tuple[int, ...]
     dtype: torch.dtype
+    late: bool = False
+    """Not in what earlier versions saved; zeros then."""
 
 
 class Rows:
@@ -36,14 +38,22 @@ class Rows:
             name: torch.zeros((capacity, *column.shape), dtype=column.dtype)
             for name, column in columns.items()
         }
+        self._late = {name for name, column in columns.items() if column.late}
         self._digests: dict[int, str] = {}
 
     def put(self, slot: int, **values: Tensor | int | float) -> None:
-        """Write one row; `slot` is at most `fill`, which grows when it is equal."""
+        """Write one row; `slot` is at most `fill`, which grows when it is equal.
+
+        What takes memory comes first, so that a row is never half another's.
+        """
         if not 0 <= slot <= min(self.fill, self.capacity - 1):
             raise IndexError(f"slot {slot} of {self.fill} rows in use, {self.capacity} in all")
-        for name, value in values.items():
-            self.columns[name][slot] = torch.as_tensor(value)
+        ready = {
+            name: torch.as_tensor(value, dtype=self.columns[name].dtype)
+            for name, value in values.items()
+        }
+        for name, value in ready.items():
+            self.columns[name][slot].copy_(value)
         self.fill = max(self.fill, slot + 1)
         self._digests.pop(slot // CHUNK_ROWS, None)
 
@@ -75,7 +85,8 @@ class Rows:
         if not count:
             return
         for name, column in self.columns.items():
-            column[start : start + count] = tensors[name][:count]
+            late = name in self._late and name not in tensors
+            column[start : start + count] = 0 if late else tensors[name][:count]
         self.fill = max(self.fill, start + count)
         if count == len(next(iter(tensors.values()))):
             self._digests[index] = digest

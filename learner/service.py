@@ -1,39 +1,54 @@
-"""The learner as the daemon sees it: messages in, messages out. No socket, no poll.
+"""The learner as its daemons see it: messages in, messages out. No socket, no poll.
 
 Rules:
-- Nothing is taken before `hello`, which sets the mode and starts the count of `taken`.
-- Every pair and label is acknowledged, also one that could not be used; that one is counted
-  and noticed, and hurts nothing else.
+- Nothing is taken before `hello`, which sets the mode and starts the count of `taken`; who is
+  not known is told so. Who is served, and who must be alone, is decided in `peers`.
+- A message out of form is counted, and its sender alone is told, within bounds (`complaints`).
+- Every pair and label is acknowledged, also one that could not be used; that one is counted,
+  its sender is told, and it hurts nothing else.
+- `stop` is obeyed from the daemon that owns the learner; one that serves many is nobody's.
 - In lock-step the steps that a pair owes are done before it is acknowledged.
-- Models and checkpoints are announced only once they are whole on disk; a disk that fails is
-  announced too, and training goes on.
+- Models and checkpoints are announced only once they are whole on disk; a disk that fails, and
+  memory that is too short for them, are announced too, and training goes on.
+- What memory is too short for is left undone and said; when that goes on, we end, and whoever
+  started us starts another.
 """
 
 import os
 import time
 from collections import deque
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from rvsense import atomic, link
-from rvsense.errors import FrameError, RvsenseError
-from rvsense.learner import memory, publication, schedule
-from rvsense.learner.balance import ClassBalanced
-from rvsense.learner.figures import Figures
+from rvsense import atomic, current, link, parcel, published
+from rvsense.errors import FrameError, ModelError, RvsenseError
+from rvsense.learner import complaints, publication, schedule
+from rvsense.learner.complaints import Complaints
+from rvsense.learner.fetching import Fetching
+from rvsense.learner.figures import figures_of
 from rvsense.learner.keeping import Keeper
+from rvsense.learner.offering import newest_offer, offer
 from rvsense.learner.pacing import Pacing
+from rvsense.learner.peers import Peers, RefusedError, Send
+from rvsense.learner.shortage import ShortageError, within_memory
+from rvsense.learner.stepping import Stepping
 from rvsense.learner.teacher import tensors_sha256
 from rvsense.learner.trainer import Trainer
+from rvsense.wire import short
 
 FIGURES_EVERY_S = 1.0
 EARLY_MESSAGES = 32
 """Kept for a daemon that has not come yet: the newest notices and checkpoint messages."""
+MOST_NAMES = 8
+"""Of daemons in one notice."""
+MOST_LET_GO = 32
+"""Pairs and labels in a row that memory is too short for: what holds it are we, or it is gone."""
 MIN_STEPS_FOR_NEW_LABELS = 10
 """A model is published early when the labels have doubled, but not at every label."""
 
-Send = Callable[[list[Any]], None]
 Clock = Callable[[], float]
 
 
@@ -42,26 +57,39 @@ class TeacherChangedError(RvsenseError):
 
 
 class Service:
-    """One learner with its folder `state_dir` (models/ and checkpoints/)."""
+    """One learner with its folder `state_dir` (models/ and checkpoints/).
+
+    `owned`: by the daemon that started it, which may stop it by a message.
+    """
 
     def __init__(
-        self, trainer: Trainer, state_dir: Path, send: Send, clock: Clock = time.monotonic
+        self,
+        trainer: Trainer,
+        state_dir: Path,
+        send: Send,
+        clock: Clock = time.monotonic,
+        *,
+        owned: bool = False,
     ) -> None:
         self.trainer = trainer
         self.stopped = False
-        self._send, self._clock = send, clock
+        self.peers = Peers(send)
+        self._clock = clock
+        self._owned = owned
+        self._complaints = Complaints()
+        self._fetching = Fetching()
         self._state_dir = state_dir
         self._models = state_dir / "models"
         self._teacher_sha256 = trainer.teacher.sha256()
-        self._figures = Figures()
+        self._stepping = Stepping(trainer, self._notice)
         self._measured: dict[str, float | None] = {}
         self._pacing: Pacing | None = None
-        self._taken = 0
+        self._out_of_form = self._let_go = 0
         self._publish_failures = 0
         self._early: deque[list[Any]] = deque(maxlen=EARLY_MESSAGES)
         self._figures_at = clock()
+        self._steps_per_s = 0.0
         self._encode_ms: float | None = None
-        self._models.mkdir(parents=True, exist_ok=True)
         atomic.remove_leftovers(self._models)
         self._keeper = Keeper(
             trainer, state_dir / "checkpoints", self._teacher_sha256, self._say, clock
@@ -71,28 +99,34 @@ class Service:
         self._published_step, self._published_labels = published or (0, 0)
         self._steps_at_figures = trainer.counters.step
 
-    @property
-    def greeted(self) -> bool:
-        """Whether a daemon has said hello."""
-        return self._pacing is not None
+    def hear(self, identity: bytes, parts: list[Any]) -> None:
+        """Act on one message of a daemon; `identity` is that of its connection."""
+        try:
+            self.handle(identity, *link.unpack(parts))
+        except link.LinkError as error:
+            self._out_of_form += 1
+            self._complain(identity, "error", "message_out_of_form", str(error))
 
-    def handle(self, op: str, values: dict[str, Any], payloads: list[Any]) -> None:
-        """Act on one message of the daemon.
+    def handle(self, identity: bytes, op: str, values: dict[str, Any], payloads: list[Any]) -> None:
+        """Act on one operation.
 
         Raises:
-            LinkError: for an operation that this version does not know.
+            LinkError: for one that this version does not know, or that is out of form.
         """
         if op == "hello":
-            self._hello(lockstep=bool(values["lockstep"]))
+            self._hello(identity, values)
+        elif op not in ("pair", "label", "drain", "fetch", "stop"):
+            raise link.LinkError(f"learner link: unknown operation {short(op)}")
+        elif identity not in self.peers:
+            self.peers.tell(identity, link.pack("stranger"))
         elif op == "stop":
-            self.stop()
-        elif op not in ("pair", "label", "drain"):
-            raise link.LinkError(f"learner link: unknown operation {op!r}")
-        elif self._pacing is not None:
-            if op == "drain":
-                self._drain()
-            else:
-                self._take(op, values, payloads)
+            self._stop_for_owner()
+        elif op == "drain":
+            self._drain(identity)
+        elif op == "fetch":
+            self._fetch(identity, values)
+        else:
+            self._take(identity, op, values, payloads)
 
     @property
     def wants_step(self) -> bool:
@@ -105,24 +139,34 @@ class Service:
     def work(self) -> None:
         """Take a step when one is wanted, and whatever falls due by it."""
         if self._pacing is not None and self.wants_step:
-            outcome = self.trainer.train()
+            try:
+                self._stepping.step()
+            except ShortageError as error:
+                self._give_up(f"also with {self.trainer.batch_size.now} pairs a step", error)
             self._pacing.stepped()
-            self._figures.take(self.trainer, outcome)
-            if not outcome.updated:
-                self._notice("warning", "nonfinite_step", step=self.trainer.counters.step)
             if self.trainer.must_roll_back:
                 self._keeper.roll_back()
             if self._publication_due():
                 self._publish()
         self.tick()
 
+    def _give_up(self, what: str, why: ShortageError) -> None:
+        """End with what is new on disk; whoever starts us again waits ever longer."""
+        self.trainer.batch_size.failures = 0
+        with suppress(ShortageError):
+            within_memory(self._save_what_is_new)
+        self._send_figures()
+        raise ShortageError(
+            f"out of memory, {what} ({why}); give the machine more, or take less: "
+            "learning.pool_pairs, learning.queue, preset edge"
+        )
+
     def tick(self) -> None:
         """Send figures and save a checkpoint when the clock says so."""
         now = self._clock()
-        if self._pacing is None:
-            self._figures_at = now  # old figures help nobody; `hello` is answered with fresh ones
-        elif now - self._figures_at >= FIGURES_EVERY_S:
-            self._send_figures(now)
+        if now - self._figures_at >= FIGURES_EVERY_S:
+            self._measure_rate(now)
+            self._send_figures()
         if self._keeper.is_due(now):
             self._save()
 
@@ -132,22 +176,36 @@ class Service:
 
     def stop(self) -> None:
         """Checkpoint, unless what is there is not finite, and be done."""
+        self._save_what_is_new()
+        self.peers.tell_all(link.pack("stopped", step=self.trainer.counters.step))
+        self.stopped = True
+
+    def _save_what_is_new(self) -> None:
         if self._keeper.worth_saving:
             self._save()
         elif self._keeper.unsaved:
             self._notice("warning", "checkpoint_not_finite", step=self.trainer.counters.step)
-        self._send(link.pack("stopped", step=self.trainer.counters.step))
-        self.stopped = True
 
-    def _hello(self, *, lockstep: bool) -> None:
+    def _hello(self, identity: bytes, values: dict[str, Any]) -> None:
+        self._send_figures()  # who is not there any more is found out by it
+        try:
+            peer = self.peers.greet(identity, values)
+        except RefusedError as error:
+            if self._complaints.may(None, "daemon_refused", self._clock()) is not None:
+                self._notice("warning", "daemon_refused", detail=complaints.brief(str(error)))
+            self.peers.tell(identity, link.pack("refused", reason=str(error)))
+            return
+        except link.MALFORMED as error:
+            raise link.LinkError(f"learner link: a hello out of form ({error!r})") from None
         learning = self.trainer.learning
-        self._pacing = Pacing(
-            lockstep=lockstep,
-            steps_per_pair=learning.steps_per_pair,
-            max_reuse=learning.max_reuse,
-        )
-        self._taken = 0
-        self._send(
+        if self._pacing is None or peer.lockstep or self._pacing.lockstep:
+            self._pacing = Pacing(
+                lockstep=peer.lockstep,
+                steps_per_pair=learning.steps_per_pair,
+                max_reuse=learning.max_reuse,
+            )
+        self.peers.tell(
+            identity,
             link.pack(
                 "ready",
                 step=self.trainer.counters.step,
@@ -157,47 +215,95 @@ class Service:
                 teacher_weights=self.trainer.teacher.weights,
                 preset=self.trainer.preset.name,
                 device=self.trainer.device.type,
+                precision=self.trainer.learning.precision,
                 restored=self._restored,
-            )
+                label_source=learning.label_source,
+                collate=learning.collate,
+                daemons=len(self.peers),
+            ),
         )
         for message in self._early:
-            self._send(message)
+            self.peers.tell(identity, message)
         self._early.clear()
-        self._send_figures(self._clock())
+        self._send_figures()
+        if values.get("fetch"):
+            self._offer_newest(identity)
 
-    def _take(self, op: str, values: dict[str, Any], payloads: list[Any]) -> None:
-        where = {key: values.get(key) for key in ("site", "epoch", "stamp_ns")}
+    def _take(self, identity: bytes, op: str, values: dict[str, Any], payloads: list[Any]) -> None:
+        where = complaints.place_of(values)
         try:
             if op == "pair":
-                start = self._clock()
-                learned = self.trainer.ingest(link.unpack_pair(values, payloads))
-                self._encode_ms = 1000 * (self._clock() - start)
-                if learned and self._pacing is not None:
-                    self._pacing.pair_taken(ready=self.trainer.ready)
+                self._learn(identity, link.unpack_pair(values, payloads))
             else:
                 self.trainer.add_label(link.unpack_label(values, payloads))
         except FrameError as error:
-            self._notice("warning", error.reason, detail=error.detail, **where)
+            self._out_of_form += error.reason != "bad_image"  # which has a count of its own
+            self._complain(identity, "warning", error.reason, error.detail, **where)
+        except link.LinkError as error:
+            self._out_of_form += 1
+            self._complain(identity, "error", "message_out_of_form", str(error), **where)
+        except ShortageError as error:
+            self._complain(identity, "warning", "out_of_memory", str(error), during=op, **where)
+            self._let_go += 1
+            if self._let_go >= MOST_LET_GO:
+                self._give_up(f"also for each of {self._let_go} pairs and labels in a row", error)
+        else:
+            self._let_go = 0
         if self._pacing is not None and self._pacing.lockstep:
             while self.wants_step:
                 self.work()
-        self._taken += 1
-        self._send(link.pack("taken", count=self._taken))
+        # A daemon may have gone in the meantime.
+        if identity in self.peers:
+            self.peers.tell(identity, link.pack("taken", count=self.peers.take(identity)))
 
-    def _drain(self) -> None:
+    def _learn(self, identity: bytes, pair: link.Pair) -> None:
+        if others := self.peers.sends(identity, pair.site):
+            names = [self.peers.name(identity), *others[:MOST_NAMES]]
+            if self._complaints.may(None, "site_sent_twice", self._clock()) is not None:
+                self._notice("warning", "site_sent_twice", site=pair.site, daemons=names)
+        start = self._clock()
+        learned = self.trainer.ingest(pair)
+        self._encode_ms = 1000 * (self._clock() - start)
+        if learned and self._pacing is not None:
+            self._pacing.pair_taken(ready=self.trainer.ready)
+
+    def _drain(self, identity: bytes) -> None:
         while self._pacing is not None and self._pacing.lockstep and self.wants_step:
             self.work()
         if self.trainer.counters.step > self._published_step:
             self._publish()
-        self._send_figures(self._clock())
-        self._send(
+        self._send_figures()
+        self.peers.tell(
+            identity,
             link.pack(
                 "drained",
                 step=self.trainer.counters.step,
                 pairs=self.trainer.counters.pairs,
                 weights_sha256=tensors_sha256(self.trainer.encoder.state_dict()),
-            )
+            ),
         )
+
+    def _fetch(self, identity: bytes, values: dict[str, Any]) -> None:
+        try:
+            id, name, offset = str(values["id"]), str(values["name"]), int(values["offset"])
+        except link.MALFORMED as error:
+            raise link.LinkError(f"learner link: a fetch out of form ({error!r})") from None
+        try:
+            data = parcel.read_chunk(self._models, id, name, offset)
+        except ModelError:
+            self.peers.tell(identity, link.pack("gone", id=id))
+            return
+        self._fetching.note(self.peers.life(identity), id, self._clock())
+        self.peers.tell(identity, link.pack("chunk", [data], id=id, name=name, offset=offset))
+
+    def _offer_newest(self, identity: bytes) -> None:
+        try:
+            message = newest_offer(self._models)
+        except OSError as error:
+            self._notice("error", "publish_failed", detail=str(error))
+            return
+        if message is not None:
+            self.peers.tell(identity, message)
 
     def _publication_due(self) -> bool:
         step, every = self.trainer.counters.step, self.trainer.learning.publish_every_steps
@@ -219,71 +325,75 @@ class Service:
             self._notice("error", "weights_not_finite", step=trainer.counters.step)
             return
         try:
-            model, self._measured = publication.publish(
-                trainer,
-                self._models,
-                teacher_sha256=self._teacher_sha256,
-                figures=self._figures.values(),
-            )
-            publication.prune(self._state_dir, trainer.learning.models_kept, model.id)
-            self._send(link.pack("model", id=model.id, step=model.step, path=str(model.path)))
-        except OSError as error:
+            model, self._measured = within_memory(self._write_model)
+            self.peers.tell_all(offer(model))
+            fetched = self._fetching.spared(self._clock())
+            current.prune(self._state_dir, trainer.learning.models_kept, model.id, *fetched)
+        except (OSError, ModelError, ShortageError, publication.NotFiniteError) as error:
             self._publish_failures += 1
             self._notice("error", "publish_failed", detail=str(error))
         self._published_step = trainer.counters.step
         self._published_labels = trainer.labelled
 
+    def _write_model(self) -> tuple[published.PublishedModel, dict[str, float | None]]:
+        return publication.publish(
+            self.trainer,
+            self._models,
+            teacher_sha256=self._teacher_sha256,
+            figures=self._stepping.figures.values(),
+        )
+
     def _save(self) -> None:
         self._keeper.save((self._published_step, self._published_labels))
 
-    def _send_figures(self, now: float) -> None:
+    def _measure_rate(self, now: float) -> None:
+        step = self.trainer.counters.step
+        self._steps_per_s = (step - self._steps_at_figures) / (now - self._figures_at)
+        self._figures_at, self._steps_at_figures = now, step
+
+    def _send_figures(self) -> None:
         trainer, counters = self.trainer, self.trainer.counters
-        seconds = max(now - self._figures_at, 1e-9)
-        steps = counters.step - self._steps_at_figures
-        self._figures_at, self._steps_at_figures = now, counters.step
         values: dict[str, Any] = {
             **asdict(counters),
             "checkpoint_failures": self._keeper.failures,
+            "checkpoints_refused": self._keeper.refused,
             "publish_failures": self._publish_failures,
-            **self._figures.values(),
+            **self._stepping.figures.values(),
             **self._measured,
-            "pool": trainer.pool.fill,
-            "pool_capacity": trainer.pool.capacity,
-            "ring": trainer.ring.fill,
-            "queue": trainer.queue.fill,
-            "queue_capacity": trainer.queue.size,
-            "labels": len(trainer.labels),
-            "pseudo_labels": len(trainer.pseudo),
-            **_collated(trainer),
-            "learning_rate": trainer.learning_rate,
-            "steps_per_s": steps / seconds,
+            **figures_of(trainer),
+            "steps_per_s": self._steps_per_s,
             "encode_ms": self._encode_ms,
-            "rss_bytes": memory.resident_bytes(),
-            "device_bytes": memory.device_bytes(trainer.device),
             "published_step": self._published_step,
-            "teacher_weights": trainer.teacher.weights,
+            "daemons": len(self.peers),
+            "daemons_gone": self.peers.gone,
+            "site_clashes": self.peers.clashes,
+            "out_of_form": self._out_of_form,
         }
-        self._send(link.pack("figures", **values))
+        self.peers.tell_all(link.pack("figures", **values))
+
+    def _stop_for_owner(self) -> None:
+        if not self._owned:
+            raise link.LinkError("learner link: this learner serves many; a signal stops it")
+        self.stop()
+
+    def _complain(self, identity: bytes, level: str, event: str, detail: str, **where: Any) -> None:
+        """Tell the sender what was wrong with its message; all strangers count as one."""
+        known = identity in self.peers
+        left_out = self._complaints.may(identity if known else None, event, self._clock())
+        if left_out is None:
+            return
+        detail = complaints.brief(detail)
+        if known:
+            words: dict[str, Any] = {"event": event, "detail": detail, "left_out": left_out} | where
+            self.peers.tell(identity, link.pack("notice", level=level, **words))
+        else:  # of another version: it should know why
+            self.peers.tell(identity, link.pack("refused", reason=detail))
 
     def _notice(self, level: str, event: str, **values: Any) -> None:
         self._say(link.pack("notice", level=level, event=event, **values))
 
     def _say(self, message: list[Any]) -> None:
-        """Send, or keep until a daemon has said hello."""
-        if self._pacing is None:
+        """Tell every daemon, or keep it until one has said hello."""
+        if not self.peers:
             self._early.append(message)
-        else:
-            self._send(message)
-
-
-def _collated(trainer: Trainer) -> dict[str, Any]:
-    """What the detector has looked at and left out, how long a look takes, what the pool holds."""
-    if trainer.collation is None:
-        return {}
-    values: dict[str, Any] = {
-        **trainer.collation.counts,
-        "detector_ms": trainer.collation.detector.ms,
-    }
-    if isinstance(trainer.policy, ClassBalanced):
-        values["pool_scenes"] = trainer.policy.counts(trainer.pool.fill)
-    return values
+        self.peers.tell_all(message)

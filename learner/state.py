@@ -1,12 +1,14 @@
 """A trainer as plain tensors and values, and back: what a checkpoint holds (L4)."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from rvsense.learner import chance
 from rvsense.learner.rows import Rows
 from rvsense.learner.trainer import Counters, Trainer
 
@@ -21,6 +23,7 @@ def tables(trainer: Trainer) -> dict[str, Rows]:
         "ring": trainer.ring,
         "labels": trainer.labels.rows,
         "pseudo": trainer.pseudo.rows,
+        "sightings": trainer.sightings.rows,
     }
 
 
@@ -34,12 +37,10 @@ def tensors(trainer: Trainer) -> dict[str, Tensor]:
         "policy": trainer.policy.state(),
         "scale": trainer.scale.state(),
         "backgrounds": trainer.backgrounds.state(),
-        "random": {"generator": trainer.generator.get_state(), "torch": torch.get_rng_state()},
+        "random": chance.state_of(trainer.generator, trainer.device),
     }
     if trainer.collation is not None:
         parts["collation"] = trainer.collation.state()
-    if trainer.device.type == "cuda":
-        parts["random"]["cuda"] = torch.cuda.get_rng_state(trainer.device)
     return {
         f"{part}.{name}": value.detach().cpu().contiguous()
         for part, items in parts.items()
@@ -50,7 +51,12 @@ def tensors(trainer: Trainer) -> dict[str, Tensor]:
 def values(trainer: Trainer) -> dict[str, Any]:
     """Everything that is a number or a name."""
     found = {} if trainer.collation is None else dict(trainer.collation.counts)
-    return {"counters": asdict(trainer.counters), "collation": found}
+    return {
+        "counters": asdict(trainer.counters),
+        "collation": found,
+        "precision": trainer.learning.precision,
+        "batch": trainer.batch_size.state(),
+    }
 
 
 def load(trainer: Trainer, saved: Mapping[str, Tensor], facts: Mapping[str, Any]) -> None:
@@ -66,15 +72,28 @@ def load(trainer: Trainer, saved: Mapping[str, Tensor], facts: Mapping[str, Any]
     backgrounds = _part(saved, "backgrounds")  # none in a checkpoint before version 0.2
     if (backgrounds and trainer.backgrounds.load(backgrounds)) or other_scale:
         trainer.forget(None)
-    trainer.generator.set_state(saved["random.generator"])
-    torch.set_rng_state(saved["random.torch"])
-    if trainer.device.type == "cuda" and "random.cuda" in saved:
-        torch.cuda.set_rng_state(saved["random.cuda"], trainer.device)
+    chance.restore(trainer.generator, trainer.device, _part(saved, "random"))
     trainer.counters = Counters(**facts["counters"])
+    if "batch" in facts:  # none in a checkpoint before version 1.0
+        trainer.batch_size.load(facts["batch"])
     found = _part(saved, "collation")
     if trainer.collation is not None and found:  # none where the run before had no detector
         trainer.collation.load(found)
         trainer.collation.counts.update(facts["collation"])
+
+
+@contextmanager
+def all_or_nothing(trainer: Trainer) -> Iterator[None]:
+    """What the block loads into a trainer that is new, with empty tables, goes where it raises."""
+    before = {name: value.clone() for name, value in tensors(trainer).items()}
+    facts = values(trainer)
+    try:
+        yield
+    except Exception:
+        for rows in tables(trainer).values():
+            rows.clear()
+        load(trainer, before, facts)
+        raise
 
 
 def roll_back(trainer: Trainer, saved: Mapping[str, Tensor]) -> None:
@@ -98,10 +117,13 @@ def load_network(trainer: Trainer, saved: Mapping[str, Tensor]) -> None:
     trainer.average.encoder.load_state_dict(_part(saved, "average"), strict=True)
     momentum = _part(saved, "momentum")
     for i, parameter in enumerate(trainer.encoder.parameters()):
-        trainer.optimiser.state.pop(parameter, None)
+        buffer = trainer.optimiser.state.get(parameter, {}).get("momentum_buffer")
+        if buffer is None:
+            continue
         if str(i) in momentum:
-            buffer = torch.empty_like(parameter).copy_(momentum[str(i)])
-            trainer.optimiser.state[parameter]["momentum_buffer"] = buffer
+            buffer.copy_(momentum[str(i)])
+        else:
+            buffer.zero_()
     trainer.queue.load(_part(saved, "queue"))
     trainer.world.lead_load({k: v for k, v in saved.items() if k.split(".")[0] in NETWORK})
 

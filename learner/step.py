@@ -63,23 +63,90 @@ class Outcome:
     logits: Tensor
 
 
+def descent(
+    encoder: RadarEncoder, *, rate: float, momentum: float, weight_decay: float
+) -> torch.optim.SGD:
+    """SGD for `train_step`, with its momentum in memory from the start."""
+    # The decay is ours to add: SGD would take memory for it, at the moment of the change.
+    group = {"params": list(encoder.parameters()), "decay": weight_decay}
+    optimiser = torch.optim.SGD([group], lr=rate, momentum=momentum)
+    for parameter in encoder.parameters() if momentum else ():
+        optimiser.state[parameter]["momentum_buffer"] = torch.zeros_like(parameter)
+    return optimiser
+
+
 def train_step(
     encoder: RadarEncoder,
-    optimiser: torch.optim.Optimizer,
+    optimiser: torch.optim.SGD,
     queue: KeyQueue,
     batch: Batch,
     objective: Objective,
     *,
     world: World = ALONE,
+    dtype: torch.dtype = torch.float32,
+    stage: Callable[[str, Tensor], Tensor] = lambda _, tensor: tensor,
 ) -> Outcome:
     """Update the encoder on one batch and remember its keys as negatives of later ones.
 
+    Convolutions are computed in `dtype`; weights, statistics and loss are float32.
     In a `world` of several ranks each takes this step with the same batch.
     A loss or gradient that is not finite updates nothing, normalisation statistics
-    included (L5).
+    included (L5). All that takes memory comes before the first change: a step that runs out of
+    it has changed nothing, on any rank.
+
+    Args:
+        optimiser: as `descent` makes it.
+        stage: takes the tensors of the batch, by their names, to the device.
+
+    Raises:
+        ShortageError: memory ran out.
     """
-    buffers = [buffer.clone() for buffer in encoder.buffers()]
-    q, q_other = _queries(encoder, batch, world)  # (n, D) each
+    before: list[Tensor] = []
+
+    def keep_buffers() -> None:
+        before[:] = [buffer.clone() for buffer in encoder.buffers()]
+
+    def work() -> tuple[Batch, Outcome]:
+        keep_buffers()
+        there = Batch(**{name: stage(name, part) for name, part in batch.tensors().items()})
+        with _precision(encoder, dtype):
+            q, q_other = _queries(encoder, there, world)  # (n, D) each
+        loss, logits = _contrast(q, q_other, there, queue, objective)
+        optimiser.zero_grad(set_to_none=True)
+        loss.backward()  # type: ignore[no-untyped-call]
+        logits = logits.detach()
+        info_nce = loss if objective.is_equation_1 else equation_1(logits)
+        seen = loss.item(), info_nce.item(), q.detach(), logits
+        world.reduce(encoder)
+        return there, Outcome(math.isfinite(seen[0]) and _finite_gradients(encoder), *seen)
+
+    def motions() -> None:
+        if not before:
+            keep_buffers()
+        optimiser.zero_grad(set_to_none=True)
+        with _precision(encoder, dtype):
+            views = 1 if batch.other_view is None else 2
+            world.go_through(encoder, stage("x", batch.x[:1]), views * len(batch.x))
+
+    updated = False
+    try:
+        there, outcome = world.attempt(work, motions)
+        updated = outcome.updated
+    finally:
+        if not updated:
+            for buffer, value in zip(encoder.buffers() if before else (), before, strict=True):
+                buffer.copy_(value)
+            optimiser.zero_grad(set_to_none=True)
+    if updated:
+        _descend(optimiser)
+    queue.enqueue(there.keys, there.key_stamps, there.places)
+    return outcome
+
+
+def _contrast(
+    q: Tensor, q_other: Tensor | None, batch: Batch, queue: KeyQueue, objective: Objective
+) -> tuple[Tensor, Tensor]:
+    """What is minimised, and the (n, 1 + K) logits of queries against key and queue."""
     admissible = queue.admissible(  # (n, K)
         batch.stamps, batch.places, objective.exclusion_ns, same_site=objective.same_site
     )
@@ -91,25 +158,30 @@ def train_step(
         )
         views = intra_modal(q, q_other, near, objective.intra_temperature)
         loss = loss + objective.intra_modal * views
-    optimiser.zero_grad(set_to_none=True)
-    loss.backward()  # type: ignore[no-untyped-call]
-    world.reduce(encoder)
-    updated = math.isfinite(loss.item()) and _finite_gradients(encoder)
-    if updated:
-        optimiser.step()
-    else:
-        for buffer, before in zip(encoder.buffers(), buffers, strict=True):
-            buffer.copy_(before)
-    queue.enqueue(batch.keys, batch.key_stamps, batch.places)
-    logits = logits.detach()
-    return Outcome(updated, loss.item(), equation_1(logits).item(), q.detach(), logits)
+    return loss, logits
+
+
+def _precision(encoder: RadarEncoder, dtype: torch.dtype) -> torch.autocast:
+    device = next(encoder.parameters()).device.type
+    return torch.autocast(device, dtype, enabled=dtype != torch.float32)
+
+
+@torch.no_grad()
+def _descend(optimiser: torch.optim.SGD) -> None:
+    """A step of the optimiser, all in place."""
+    for group in optimiser.param_groups:
+        for parameter in group["params"]:
+            if parameter.grad is not None:
+                parameter.grad.add_(parameter, alpha=group["decay"])
+    optimiser.step()
 
 
 def _queries(encoder: RadarEncoder, batch: Batch, world: World) -> tuple[Tensor, Tensor | None]:
     """Unit queries of the batch and of its other view; one pass, so one set of statistics."""
     if batch.other_view is None:
-        return F.normalize(world.encode(encoder, batch.x), dim=1), None
-    both = F.normalize(world.encode(encoder, torch.cat([batch.x, batch.other_view])), dim=1)
+        return F.normalize(world.encode(encoder, batch.x).float(), dim=1), None
+    both = world.encode(encoder, torch.cat([batch.x, batch.other_view]))
+    both = F.normalize(both.float(), dim=1)
     return both[: len(batch.x)], both[len(batch.x) :]
 
 

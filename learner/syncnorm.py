@@ -8,8 +8,9 @@ loses the digits that two ranks must share with one.
 from typing import Any
 
 import torch
-import torch.distributed as dist
 from torch import Tensor, nn
+
+from rvsense.learner.collectives import CALLS
 
 
 class _SumOverRanks(torch.autograd.Function):
@@ -18,13 +19,13 @@ class _SumOverRanks(torch.autograd.Function):
     @staticmethod
     def forward(_: Any, values: Tensor) -> Tensor:
         total = values.clone()
-        dist.all_reduce(total)
+        CALLS.all_reduce(total)
         return total
 
     @staticmethod
     def backward(_: Any, *gradients: Tensor) -> Tensor:
         total = gradients[0].clone()
-        dist.all_reduce(total)
+        CALLS.all_reduce(total)
         return total
 
 
@@ -49,6 +50,9 @@ class SynchronousBatchNorm2d(nn.BatchNorm2d):
         """(n, C, h, w) of this rank to the same shape; n may differ between ranks."""
         if not self.training:
             return super().forward(x)
+        given = x.dtype
+        if given in (torch.bfloat16, torch.float16):
+            x = x.float()  # as torch's own does: sums over a batch need more digits
         rows = x.new_tensor([x.numel() / self.num_features])
         total = _sum_over_ranks(torch.cat([x.sum(dim=(0, 2, 3)), rows]))
         count = total[-1].detach()
@@ -56,7 +60,7 @@ class SynchronousBatchNorm2d(nn.BatchNorm2d):
         variance = _sum_over_ranks(deviations.square().sum(dim=(0, 2, 3))) / count
         self._follow((total[:-1] / count).detach(), variance.detach() * count / (count - 1))
         scale = self.weight * torch.rsqrt(variance + self.eps)
-        return deviations * _by_channel(scale) + _by_channel(self.bias)
+        return (deviations * _by_channel(scale) + _by_channel(self.bias)).to(given)
 
     @torch.no_grad()
     def _follow(self, mean: Tensor, variance: Tensor) -> None:

@@ -13,26 +13,32 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from rvsense.config import Learning
+from rvsense.device import stage_to
 from rvsense.encoders import RadarEncoder
 from rvsense.errors import FrameError
-from rvsense.learner import images, schedule
+from rvsense.learner import chance, images, schedule
 from rvsense.learner.averaging import Average
 from rvsense.learner.backgrounds import Backgrounds
 from rvsense.learner.balance import ClassBalanced
+from rvsense.learner.batching import LEAST, BatchSize
 from rvsense.learner.collation import Collation, Finding
 from rvsense.learner.draw import draw
 from rvsense.learner.keys import KeyScale
-from rvsense.learner.labels import LabelStore, apart_from, stretch_of
+from rvsense.learner.labels import LabelStore, Taught, stretch_of
 from rvsense.learner.objective import objective_of
 from rvsense.learner.place import place_of, site_of
 from rvsense.learner.pool import NO_CLASS, Policy, make_policy, ring_slot
+from rvsense.learner.precision import precision_of
 from rvsense.learner.presets import Preset, augmentation_of, rate_of, settled
 from rvsense.learner.queue import KeyQueue
 from rvsense.learner.rows import Column, Rows
-from rvsense.learner.step import Batch, Outcome, train_step
+from rvsense.learner.shortage import ShortageError, is_shortage, within_memory
+from rvsense.learner.sightings import Sightings
+from rvsense.learner.step import Batch, Outcome, descent, train_step
 from rvsense.learner.teacher import Teacher
 from rvsense.learner.world import ALONE, World
 from rvsense.link import Label, Pair
+from rvsense.wire import short
 
 HELD_OUT_SHARE = 16
 """One stretch of recording in so many goes to the ring that is never trained on."""
@@ -50,6 +56,10 @@ class Counters:
     nonfinite_in_a_row: int = 0
     bad_images: int = 0
     rollbacks: int = 0
+    short_steps: int = 0
+    short_pairs: int = 0
+    short_labels: int = 0
+    """What memory ran out for: steps not taken, pairs and labels let go."""
 
 
 class Trainer:
@@ -79,13 +89,15 @@ class Trainer:
         self.world = world
         world.adapt(encoder)
         self.encoder = encoder.to(device).train()
+        self._stage = stage_to(device)
         self.average = Average(self.encoder, learning.ema_samples)
-        self.optimiser = torch.optim.SGD(
-            self.encoder.parameters(),
-            lr=rate_of(learning, preset),
+        self.optimiser = descent(
+            self.encoder,
+            rate=rate_of(learning, preset),
             momentum=learning.momentum,
             weight_decay=learning.weight_decay,
         )
+        self.batch_size = BatchSize(learning.batch, least=max(LEAST, world.size))
         channels, key_dim = len(preset.channels), teacher.key_dim
         columns = {
             "input": Column((channels, 128, 128), torch.float16),
@@ -103,7 +115,8 @@ class Trainer:
             self.policy = make_policy(
                 learning.pool_policy, learning.pool_pairs, key_dim, self.generator
             )
-        self.queue = KeyQueue(learning.queue, encoder.spec.key_dim, device)
+        self.dtype = precision_of(learning)
+        self.queue = KeyQueue(learning.queue, encoder.spec.key_dim, device, self.dtype)
         self.scale = KeyScale(
             key_dim,
             standardise=learning.standardise_keys,
@@ -111,9 +124,10 @@ class Trainer:
             whiten=learning.whiten_keys,
         )
         self.backgrounds = Backgrounds(key_dim, centre=learning.background == "removed")
-        self.labels = LabelStore(learning.max_labels, channels)
+        self.labels = LabelStore(learning.max_labels, channels, key_dim)
         guessing = learning.label_source == "detector"
-        self.pseudo = LabelStore(learning.max_labels if guessing else 0, channels)
+        self.pseudo = LabelStore(learning.max_labels if guessing else 0, channels, key_dim)
+        self.sightings = Sightings(key_dim)
         self.counters = Counters()
 
     @property
@@ -129,14 +143,17 @@ class Trainer:
             Whether the pair is learned from: collation may leave it out.
 
         Raises:
-            FrameError: `bad_image` or `not_finite`; nothing is kept of the pair then.
+            FrameError: `bad_image`, `unreadable` or `not_finite`; nothing is kept of the pair then.
+            ShortageError: memory ran out; the pair is counted and let go.
         """
         try:
-            image = images.decode_image(pair.codec, pair.image, pair.image_shape)
-        except FrameError:
-            self.counters.bad_images += 1
+            return within_memory(lambda: self._ingest(pair))
+        except ShortageError:
+            self.counters.short_pairs += 1
             raise
-        x = self.prepare(pair.heatmap)
+
+    def _ingest(self, pair: Pair) -> bool:
+        image, x = self._read(pair)
         place = place_of(pair.site, pair.epoch)
         finding = self._collate(pair, place, image, x)
         if not finding.kept:
@@ -146,6 +163,21 @@ class Trainer:
             raise FrameError("not_finite", "the pair's input or key is not finite")
         self.keep(x, key, pair.site, pair.epoch, pair.stamp_ns, scene=finding.number)
         return True
+
+    def _read(self, pair: Pair) -> tuple[Tensor, Tensor]:
+        """Image and input of a pair, before anything is changed by it: it may be anybody's."""
+        try:
+            return (
+                images.decode_image(pair.codec, pair.image, pair.image_shape),
+                self.prepare(pair.heatmap),
+            )
+        except FrameError:
+            self.counters.bad_images += 1
+            raise
+        except (IndexError, RuntimeError, ValueError) as error:
+            if is_shortage(error):
+                raise
+            raise FrameError("unreadable", f"a pair cannot be read ({short(error)})") from None
 
     def keep(
         self,
@@ -162,8 +194,16 @@ class Trainer:
         `x` is its (C, 128, 128) input, `key` its (D,) raw key, both finite; `scene` is what
         `Policy.slot` is told.
         """
-        place = place_of(site, epoch)
+        place, kept_key = place_of(site, epoch), key.half()
+        row: dict[str, Tensor | int] = {
+            "input": x,
+            "key": kept_key,
+            "stamp": stamp_ns,
+            "place": place,
+        }
         self.counters.pairs += 1
+        for watcher in (self.sightings, self.labels, self.pseudo):
+            watcher.see(kept_key, place, stamp_ns)
         if self.backgrounds.see(key, place):
             self.forget(site_of(place))
         # Keys that still have their background would be most of what the scale is fitted to.
@@ -171,12 +211,6 @@ class Trainer:
             self.backgrounds.less(key[None], torch.tensor([place]))[0]
         ):
             self.forget(None)
-        row: dict[str, Tensor | int] = {
-            "input": x,
-            "key": key.half(),
-            "stamp": stamp_ns,
-            "place": place,
-        }
         stretch = stretch_of(site, epoch, stamp_ns)
         if self.ring.capacity and stretch % HELD_OUT_SHARE == 0:
             slot = ring_slot(self.counters.held_out, self.ring.fill, self.ring.capacity)
@@ -203,11 +237,20 @@ class Trainer:
 
         Raises:
             FrameError: `not_finite`.
+            ShortageError: memory ran out; the label is counted and let go.
         """
+        try:
+            within_memory(lambda: self._add_label(label))
+        except ShortageError:
+            self.counters.short_labels += 1
+            raise
+
+    def _add_label(self, label: Label) -> None:
         x = self.prepare(label.heatmap)
         if not torch.isfinite(x.sum()):
             raise FrameError("not_finite", "the labelled frame is not finite")
-        self.labels.add(label, x)
+        seen = self.sightings.nearest(place_of(label.site, label.epoch), label.stamp_ns)
+        self.labels.add(label, x, seen)
 
     def _collate(self, pair: Pair, place: int, image: Tensor, x: Tensor) -> Finding:
         """What the detector says of a pair; its pseudo-label is kept on the way."""
@@ -224,15 +267,9 @@ class Trainer:
         """Labelled frames kept, whoever labelled them."""
         return len(self.labels) + len(self.pseudo)
 
-    def taught(self) -> tuple[Tensor, Tensor, Tensor]:
-        """Inputs, classes and groups for the head: a person's word goes before the detector's."""
-        real, pseudo = self.labels.rows, self.pseudo.rows
-        slots = apart_from(pseudo, real)
-        inputs, labels, groups = (
-            torch.cat((real.take(name), pseudo.take(name, slots)))
-            for name in ("input", "label", "group")
-        )
-        return inputs, labels, groups
+    def taught(self) -> Taught:
+        """What the head is fitted to: a person's word goes before the detector's."""
+        return Taught.of(self.labels, self.pseudo)
 
     def prepare(self, heatmap: Any) -> Tensor:
         """(chirps, 128, 128, 2) heatmap to its (C, 128, 128) input in half precision."""
@@ -240,13 +277,28 @@ class Trainer:
         return x[0].half()
 
     def train(self) -> Outcome:
-        """One step, by all ranks, on a batch drawn from the whole pool (L3)."""
-        batch = self._draw()
-        self.world.lead_step(self.counters.step, batch.tensors())
-        return self.step_on(batch)
+        """One step, by all ranks, on a batch drawn from the whole pool (L3).
+
+        Raises:
+            ShortageError: memory ran out. Nothing has changed but the size of the next batch, and
+                the count of such steps.
+        """
+        random = chance.state_of(self.generator, self.device)
+        try:
+            batch = within_memory(self._draw)
+            within_memory(lambda: self.world.lead_step(self.counters.step, batch.tensors()))
+            return self.step_on(batch)
+        except ShortageError:
+            chance.restore(self.generator, self.device, random)
+            self.fell_short()
+            raise
 
     def step_on(self, batch: Batch) -> Outcome:
-        """One step on this batch."""
+        """One step on this batch, which is on the CPU.
+
+        Raises:
+            ShortageError: memory ran out, here or on another rank; nothing has changed.
+        """
         counters, learning = self.counters, self.learning
         for group in self.optimiser.param_groups:
             group["lr"] = schedule.rate_at(
@@ -256,12 +308,21 @@ class Trainer:
                 total=learning.total_steps,
                 shape=self.preset.decay,
             )
-        batch = batch.each(lambda tensor: tensor.to(self.device))
+        # The next batch is not drawn meanwhile: pairs that come in between would then be drawn
+        # for in another order, at every restart anew (L4).
         outcome = train_step(
-            self.encoder, self.optimiser, self.queue, batch, self.objective, world=self.world
+            self.encoder,
+            self.optimiser,
+            self.queue,
+            batch,
+            self.objective,
+            world=self.world,
+            dtype=self.dtype,
+            stage=self._stage,
         )
         counters.step += 1
         counters.samples += len(batch.x)
+        self.batch_size.went_well()
         if outcome.updated:
             counters.nonfinite_in_a_row = 0
             self.average.follow(self.encoder, counters.step, len(batch.x))
@@ -270,8 +331,13 @@ class Trainer:
             counters.nonfinite_in_a_row += 1
         return outcome
 
+    def fell_short(self) -> None:
+        """A step, or what is made of one, ran out of memory: the next ones take fewer pairs."""
+        self.counters.short_steps += 1
+        self.batch_size.fell_short()
+
     def _draw(self) -> Batch:
-        n = min(self.learning.batch, self.pool.fill)
+        n = min(self.batch_size.now, self.pool.fill)
         slots = torch.randperm(self.pool.fill, generator=self.generator)[:n]
         return draw(
             self.pool,

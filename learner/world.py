@@ -6,13 +6,18 @@ checkpoints and publications, and tells the others what to do. Rules, for any nu
 - Every rank sees the whole batch, encodes its own share of the rows, and holds all queries. So
   loss, queue and the decision that a step is not finite are the same everywhere.
 - A rank's gradients are those of its own rows; their sum is the gradient of the whole batch.
+- A rank that runs out of memory has no other wait for it, and none takes the step.
 - Weights, optimiser, average and queue thus stay the same on all ranks without being compared.
 """
 
-from collections.abc import Mapping
-from typing import Protocol
+from collections.abc import Callable, Mapping
+from typing import Protocol, TypeVar
 
 from torch import Tensor, nn
+
+from rvsense.learner.shortage import within_memory
+
+T = TypeVar("T")
 
 
 class World(Protocol):
@@ -34,7 +39,23 @@ class World(Protocol):
         """After the backward pass: make gradients and batch statistics the same on all ranks.
 
         Gradients by their sum, running statistics by their mean.
+
+        Raises:
+            ShortageError: when a rank ran out of memory.
         """
+
+    def attempt(self, work: Callable[[], T], motions: Callable[[], None]) -> T:
+        """What `work` returns, this rank's part of a step as far as it changes nothing.
+
+        `motions` lets other ranks have their part where this one ran out of memory; it ends in
+        `go_through`.
+
+        Raises:
+            ShortageError: when this or any other rank ran out of memory.
+        """
+
+    def go_through(self, encoder: nn.Module, row: Tensor, count: int) -> None:
+        """`encode` and `reduce` as for `count` rows, with as little as a (1, …) `row` takes."""
 
     def lead_step(self, step: int, batch: Mapping[str, Tensor]) -> None:
         """On rank 0: let all others take step number `step` on this batch too."""
@@ -65,6 +86,13 @@ class Alone:
 
     def reduce(self, encoder: nn.Module) -> None:
         """They are what they should be."""
+
+    def attempt(self, work: Callable[[], T], motions: Callable[[], None]) -> T:  # noqa: ARG002
+        """The work; nobody else waits for it."""
+        return within_memory(work)
+
+    def go_through(self, encoder: nn.Module, row: Tensor, count: int) -> None:
+        """Nobody waits."""
 
     def lead_step(self, step: int, batch: Mapping[str, Tensor]) -> None:
         """Nobody follows."""

@@ -7,34 +7,44 @@ import queue
 import threading
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from typing import Generic, Protocol, TypeVar
 
 from rvsense.errors import FrameError
-from rvsense.frames import AnyFrame
-from rvsense.replay.plan import Slot
+from rvsense.replay.sender import Packed
 
 DEPTH = 8
 _POLL_S = 0.1
 
 
-@dataclass(frozen=True, slots=True)
-class Read:
-    """A slot with its frames in sending order, or with the reason why there are none."""
+class Readable(Protocol):
+    """A place in the order of a run, whose messages are still to be read."""
 
-    slot: Slot
-    frames: list[AnyFrame]
+    def messages(self) -> list[Packed]:
+        """The messages to send, in order. Raises FrameError where they are no good."""
+
+
+S = TypeVar("S", bound=Readable)
+
+
+@dataclass(frozen=True, slots=True)
+class Read(Generic[S]):
+    """A slot with its messages in sending order, or with the reason why there are none."""
+
+    slot: S
+    messages: list[Packed]
     error: FrameError | None = None
 
 
-def read_ahead(slots: Iterable[Slot], stop: threading.Event) -> Iterator[Read]:
-    """Every slot with its frames, in order, until the slots end or `stop` is set.
+def read_ahead(slots: Iterable[S], stop: threading.Event) -> Iterator[Read[S]]:
+    """Every slot with its messages, in order, until the slots end or `stop` is set.
 
     Raises:
         Exception: whatever stopped the reading thread; it is raised here, in its place.
     """
-    ready: queue.Queue[Read | Exception | None] = queue.Queue(maxsize=DEPTH)
+    ready: queue.Queue[Read[S] | Exception | None] = queue.Queue(maxsize=DEPTH)
     done = threading.Event()
 
-    def put(item: Read | Exception | None) -> bool:
+    def put(item: Read[S] | Exception | None) -> bool:
         while not done.is_set():
             try:
                 ready.put(item, timeout=_POLL_S)
@@ -70,8 +80,8 @@ def read_ahead(slots: Iterable[Slot], stop: threading.Event) -> Iterator[Read]:
         reader.join()
 
 
-def _read(slot: Slot) -> Read:
+def _read(slot: S) -> Read[S]:
     try:
-        return Read(slot, slot.read())
+        return Read(slot, slot.messages())
     except FrameError as error:
         return Read(slot, [], error)

@@ -11,12 +11,12 @@ detections; the heatmap reaches further, and a class label for the scene must no
 """
 
 import csv
-import json
 import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from rvsense import jsontext
 from rvsense.frames import OBJECT_CLASSES, SceneObject
 from rvsense.replay.stamps import Problem
 
@@ -42,6 +42,11 @@ class Annotations:
         if frame_id > self.last_frame:
             return None
         return self.objects.get(frame_id, ())
+
+
+def in_front(range_m: float, azimuth_rad: float) -> bool:
+    """Whether a radar can have an object there; elsewhere it is taken for a slip of the pen."""
+    return 0 < range_m < math.inf and abs(azimuth_rad) <= math.pi / 2
 
 
 def read_annotations(path: Path, last_frame_id: int) -> tuple[Annotations, list[Problem]]:
@@ -88,8 +93,8 @@ def _parse_via(path: Path, lines: Iterable[str], problems: list[Problem]) -> Ite
             if row.get("region_count") == "0":
                 yield frame_id, None
                 continue
-            point = json.loads(row["region_shape_attributes"])
-            label = json.loads(row["region_attributes"])["class"]
+            point = jsontext.parse(row["region_shape_attributes"])
+            label = jsontext.parse(row["region_attributes"])["class"]
             cx, cy = float(point["cx"]), float(point["cy"])
             if not (0 <= cx < _LABEL_ANGLES and 0 <= cy < _LABEL_RANGES):
                 raise ValueError(f"point ({cx:g}, {cy:g}) lies outside the 121 by 122 label grid")
@@ -111,7 +116,7 @@ def _object(label: str, range_m: float, azimuth_rad: float) -> SceneObject:
             break
     else:
         raise ValueError(f"class {label!r:.40}; one of {', '.join(OBJECT_CLASSES)} expected")
-    if not (0 < range_m < math.inf and abs(azimuth_rad) <= math.pi / 2):
+    if not in_front(range_m, azimuth_rad):
         raise ValueError(f"position {range_m:g} m, {azimuth_rad:g} rad is not in front of a radar")
     return SceneObject(known, range_m, azimuth_rad)
 

@@ -3,17 +3,26 @@
 Hann over the samples, FFT-134 (zero padded), Taylor over the eight virtual antennas, FFT-128,
 fftshift, range bins 3..130, division by 1e4. No Doppler compensation between the transmitters,
 no clutter removal, no calibration (source: the CRUW authors' heat map code, RA format 1).
+
+A chirp profile whose bins lie elsewhere is evaluated at CRUW's ranges all the same, by a plain
+Fourier sum over as many samples as span CRUW's bandwidth: what is learned and shown further on
+knows one range grid (`rvsense.grids`) and one sharpness.
 """
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 import numpy.typing as npt
+
+from rvsense.grids import RANGE_STEP_M, range_grid_m
 
 SPEED_OF_LIGHT_M_PER_S = 299_792_458.0
 TRANSMITTERS = 2
 RECEIVERS = 4
 ANTENNAS = TRANSMITTERS * RECEIVERS
+CRUW_SWEEP_HZ = 128 / 4e6 * 21.0017e12
+"""Bandwidth of a CRUW chirp while it is sampled: an echo is as sharp as this is wide."""
 
 Complex = npt.NDArray[np.complex64]
 
@@ -42,6 +51,17 @@ class Profile:
     def pair_s(self) -> float:
         """Time between two chirps of the same transmitter (TDM)."""
         return TRANSMITTERS * self.chirp_s
+
+    @property
+    def samples_used(self) -> int:
+        """Samples that span CRUW's bandwidth, 672 MHz; all there are where they span less."""
+        return min(self.samples, round(CRUW_SWEEP_HZ * self.sample_rate_hz / self.slope_hz_per_s))
+
+    @property
+    def on_cruw_bins(self) -> bool:
+        """Whether the bins of a `range_fft` are CRUW's rows."""
+        step_m = self.sample_rate_hz / self.range_fft / float(self.beat_hz(1.0))
+        return abs(step_m / RANGE_STEP_M - 1.0) < 1e-6
 
     def beat_hz(self, range_m: npt.ArrayLike) -> npt.NDArray[np.float64]:
         """Beat frequency of an echo from `range_m`."""
@@ -89,13 +109,31 @@ def range_azimuth(
         raise ValueError(
             f"ADC cube has shape {cube.shape}, expected (chirps, {ANTENNAS}, {profile.samples})"
         )
-    windowed = cube.astype(np.complex64, copy=False) * hann_window(profile.samples)
-    spectrum = np.fft.fft(windowed, profile.range_fft, axis=-1)
-    last = profile.first_range_bin + profile.range_bins
-    echoes = spectrum[..., profile.first_range_bin : last].swapaxes(1, 2) * taylor_window()
+    used = profile.samples_used
+    windowed = cube[..., :used].astype(np.complex64, copy=False) * hann_window(used)
+    echoes = _at_ranges(windowed, profile).swapaxes(1, 2) * taylor_window()
     maps = np.fft.fft(echoes, profile.azimuth_fft, axis=-1)
     shifted = np.fft.fftshift(maps, axes=-1) / profile.full_scale
     return np.ascontiguousarray(shifted, dtype=np.complex64)
+
+
+def _at_ranges(windowed: Complex, profile: Profile) -> npt.NDArray[np.complexfloating]:
+    """(..., samples used) to (..., rows): how much beats as each of CRUW's ranges does."""
+    if not profile.on_cruw_bins:
+        return windowed @ _fourier_sum(profile)
+    spectrum = np.fft.fft(windowed, profile.range_fft, axis=-1)
+    return spectrum[..., profile.first_range_bin : profile.first_range_bin + profile.range_bins]
+
+
+@lru_cache(maxsize=4)
+def _fourier_sum(profile: Profile) -> Complex:
+    """(samples used, 128): the transform at CRUW's ranges, echoes as strong as in CRUW."""
+    cycles = profile.beat_hz(range_grid_m()) / profile.sample_rate_hz
+    used = profile.samples_used
+    turns = np.arange(used)[:, None] * cycles
+    gain = hann_window(CRUW_FORMAT_1.samples).sum() / hann_window(used).sum()
+    transform: Complex = (gain * np.exp(-2j * np.pi * turns)).astype(np.complex64)
+    return transform
 
 
 def to_planes(maps: Complex) -> npt.NDArray[np.float32]:
@@ -116,3 +154,10 @@ def cube_from_dca1000(words: npt.NDArray[np.int16], profile: Profile = CRUW_FORM
     groups = words.reshape(-1, 4).astype(np.float32)
     samples = (groups[:, :2] + 1j * groups[:, 2:]).astype(np.complex64)
     return samples.reshape(-1, ANTENNAS, profile.samples)
+
+
+def dca1000_from_cube(cube: Complex) -> npt.NDArray[np.int16]:
+    """The inverse: an ADC cube of whole numbers as the words of a DCA1000, (n,) int16."""
+    pairs = cube.reshape(-1, 2)
+    words = np.concatenate([pairs.real, pairs.imag], axis=1)
+    return words.astype("<i2").reshape(-1)

@@ -30,6 +30,7 @@ LOOKED_FOR = (
     "TRAIN_RAD_H|TEST_RAD_H|TRAIN_CAM_0/<SEQ> (ROD2021 as unzipped)",
     "<date>/<seq>/radar_chirps_win_RISEP_h or images_0 (the lab's form)",
     "RADAR_RA_H or IMAGES_0 right here (one sequence)",
+    "a .mcap file, or .mcap files right here (a recording)",
 )
 
 _DATE_FOLDER = re.compile(r"\d{4}_\d{2}_\d{2}")

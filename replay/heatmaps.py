@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rvsense.errors import FrameError
+from rvsense.finite import all_finite
 from rvsense.grids import CELLS
 
 CHIRP_SHAPE = (CELLS, CELLS, 2)
@@ -33,14 +34,9 @@ def read_heatmap(chirp_files: Sequence[Path]) -> NDArray[np.float32]:
         # A float64 too large for float32 becomes infinite, and is caught below.
         with np.errstate(over="ignore"):
             heatmap[chirp] = _chirp(path)
-        if not _all_finite(heatmap[chirp]):
+        if not all_finite(heatmap[chirp]):
             raise FrameError("not_finite", f"{path}: holds NaN or infinity")
     return heatmap
-
-
-def _all_finite(values: NDArray[np.float32]) -> bool:
-    # A NaN or an infinity survives a sum; only an odd sum needs the second, slower look.
-    return math.isfinite(values.sum(dtype=np.float64)) or bool(np.isfinite(values).all())
 
 
 def _chirp(path: Path) -> NDArray[np.floating]:

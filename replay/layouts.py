@@ -1,7 +1,4 @@
-"""Opening a dataset: finds the sequences under a path and lists their frames.
-
-Each kind of source has one opener; recordings will be another beside `_open_cruw`.
-"""
+"""Opening a dataset: finds the sequences under a path and lists their frames."""
 
 import os
 import re
@@ -11,7 +8,8 @@ from pathlib import Path
 from rvsense.errors import DatasetError
 from rvsense.replay.annotations import Annotations, read_annotations
 from rvsense.replay.folders import LOOKED_FOR, SequenceFolders, find_sequences
-from rvsense.replay.sequence import Dataset, RadarFiles, Sequence
+from rvsense.replay.recording.reader import is_recording
+from rvsense.replay.sequence import SIMULATED, Dataset, RadarFiles, Sequence
 from rvsense.replay.stamps import Problem, by_file, by_index, camera_delay_ns
 
 CHIRPS_USED = 4
@@ -33,8 +31,15 @@ def open_dataset(path: str | os.PathLike[str]) -> Dataset:
     root = Path(os.path.abspath(path))
     if not root.exists():
         raise DatasetError(f"no dataset at {root}: there is no such folder")
+    if is_recording(root):
+        raise DatasetError(
+            f"{root} is a recording, no dataset; "
+            f"`rvsense record --export DIR {root}` makes one of it"
+        )
     if not root.is_dir():
-        raise DatasetError(f"no dataset at {root}: it is a file, a folder is expected")
+        raise DatasetError(
+            f"no dataset at {root}: it is a file, and no recording; a folder is expected"
+        )
     try:
         return _open_cruw(root)
     except OSError as error:
@@ -58,7 +63,8 @@ def _open_cruw(root: Path) -> Dataset:
         raise DatasetError(
             f"no dataset in {root}: looked for {wanted}. `rvsense simulate` writes one"
         )
-    sequences = [_sequence(folders) for folders in found]
+    simulated = (root / SIMULATED).exists()
+    sequences = [_sequence(folders, simulated) for folders in found]
     if not any(sequence.frame_ids for sequence in sequences):
         places = found[0].radar or found[0].images
         raise DatasetError(
@@ -68,7 +74,7 @@ def _open_cruw(root: Path) -> Dataset:
     return Dataset(root, sequences)
 
 
-def _sequence(folders: SequenceFolders) -> Sequence:
+def _sequence(folders: SequenceFolders, simulated: bool) -> Sequence:
     problems: list[Problem] = []
     radar_files, radar_ids = _radar(folders)
     camera_ns, camera_problems = _camera_stamps(folders, radar_ids != [])
@@ -87,6 +93,7 @@ def _sequence(folders: SequenceFolders) -> Sequence:
         camera_ns=camera_ns,
         annotations=annotations,
         problems=tuple(problems),
+        simulated=simulated,
     )
 
 

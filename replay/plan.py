@@ -21,6 +21,7 @@ from itertools import count, zip_longest
 
 from rvsense.frames import AnyFrame, Kind
 from rvsense.replay.choice import Purpose, purpose_of
+from rvsense.replay.sender import Packed, packed
 from rvsense.replay.sequence import Sequence
 from rvsense.replay.stamps import PERIOD_NS
 
@@ -41,6 +42,10 @@ class Slot:
     loop: int
     label: Purpose | None = None
     label_seq: int = 0
+
+    def messages(self) -> list[Packed]:
+        """`read`, encoded for the wire."""
+        return [packed(frame) for frame in self.read()]
 
     def read(self) -> list[AnyFrame]:
         """The frames to send, in order. Raises FrameError where the files are no good."""

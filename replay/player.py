@@ -1,4 +1,4 @@
-"""`rvsense replay`: send a dataset's frames over ZeroMQ, in time or as fast as they are taken.
+"""`rvsense replay`: send a dataset or a recording over ZeroMQ, in time or as fast as it is taken.
 
 Clocked, frames go out at `speed` times the source's rate against a monotonic clock. At speed
 max the socket alone sets the pace: sending waits for the receiver, and nothing is dropped.
@@ -10,19 +10,20 @@ import signal
 import sys
 import threading
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
 from types import FrameType
 
 from rvsense.errors import UsageError
-from rvsense.frames import Kind, LabelFrame
 from rvsense.replay.ahead import Read, read_ahead
-from rvsense.replay.layouts import open_dataset
 from rvsense.replay.pacing import Pacer
-from rvsense.replay.plan import Labels, plan
+from rvsense.replay.plan import Labels, Slot, plan
+from rvsense.replay.recording.playing import Due, Recording
 from rvsense.replay.report import Tally
 from rvsense.replay.sender import Sender
 from rvsense.replay.sequence import Dataset
+from rvsense.replay.sources import Source, open_source
 
 LOWEST_SPEED, HIGHEST_SPEED = 0.001, 1000.0
 _PARENT_CHECK_S = 0.5
@@ -36,10 +37,12 @@ class PlayerSettings:
     to: str
     speed: float | None = 1.0
     loop: bool = False
-    labels: float = 0.0
+    labels: float | None = None
+    """Share of the annotations to learn from; None: none of a dataset, as recorded."""
     score: bool = False
     seed: int = 0
     json: bool = False
+    keys: str | os.PathLike[str] | None = None
     until_pid: int | None = None
     """Stop once this process is no longer the parent: a killed daemon leaves no player behind."""
 
@@ -48,7 +51,7 @@ class PlayerSettings:
             raise UsageError(
                 f"--speed {self.speed:g}: {LOWEST_SPEED:g} to {HIGHEST_SPEED:g}, or max, expected"
             )
-        if not 0 <= self.labels <= 1:
+        if self.labels is not None and not 0 <= self.labels <= 1:
             raise UsageError(f"--labels {self.labels:g}: a fraction from 0 to 1 expected")
 
 
@@ -60,7 +63,7 @@ def main(settings: PlayerSettings) -> int:
     Raises:
         DatasetError, UsageError: before anything is sent.
     """
-    dataset = open_dataset(settings.path)
+    source = open_source(settings.path)
     stop = threading.Event()
 
     def on_signal(_number: int, _frame: FrameType | None) -> None:
@@ -73,7 +76,7 @@ def main(settings: PlayerSettings) -> int:
         watch = partial(_stop_with_parent, settings.until_pid, stop)
         threading.Thread(target=watch, name="parent", daemon=True).start()
     try:
-        tally = play(dataset, settings, stop)
+        tally = play(source, settings, stop)
     finally:
         stop.set()
         for number, handler in before.items():
@@ -85,22 +88,21 @@ def main(settings: PlayerSettings) -> int:
     return 0
 
 
-def play(dataset: Dataset, settings: PlayerSettings, stop: threading.Event) -> Tally:
-    """Send the frames of `dataset`; returns when the receiver has them, or after `stop`.
+def play(source: Source, settings: PlayerSettings, stop: threading.Event) -> Tally:
+    """Send the frames of `source`; returns when the receiver has them, or after `stop`.
 
     Raises:
         UsageError: the endpoint is malformed.
     """
     tally = Tally(settings.speed)
     pacer = None if settings.speed is None else Pacer(settings.speed)
-    labels = Labels(settings.labels, settings.score, settings.seed)
-    slots = plan(dataset.sequences, labels, forever=settings.loop)
-    with Sender(settings.to, stop) as sender:
-        for sequence in dataset.sequences:
-            for problem in sequence.problems:
-                _say(tally.count_rejected(problem.reason, problem.detail))
+    with Sender(settings.to, stop, keys=settings.keys) as sender:
+        if isinstance(source, Dataset):
+            for sequence in source.sequences:
+                for problem in sequence.problems:
+                    _say(tally.count_rejected(problem.reason, problem.detail))
         started_s = time.monotonic()
-        for item in read_ahead(slots, stop):
+        for item in read_ahead(_slots(source, settings), stop):
             tally.loops = item.slot.loop
             _send(item, sender, pacer, tally, stop)
         tally.loops += not stop.is_set()
@@ -111,8 +113,20 @@ def play(dataset: Dataset, settings: PlayerSettings, stop: threading.Event) -> T
     return tally
 
 
+def _slots(source: Source, settings: PlayerSettings) -> Iterator[Slot | Due]:
+    if isinstance(source, Recording):
+        as_recorded = settings.labels is None
+        return source.slots(
+            forever=settings.loop,
+            teach=as_recorded or settings.labels != 0,
+            score=as_recorded or settings.score,
+        )
+    labels = Labels(settings.labels or 0.0, settings.score, settings.seed)
+    return plan(source.sequences, labels, forever=settings.loop)
+
+
 def _send(
-    item: Read, sender: Sender, pacer: Pacer | None, tally: Tally, stop: threading.Event
+    item: Read[Slot | Due], sender: Sender, pacer: Pacer | None, tally: Tally, stop: threading.Event
 ) -> None:
     play_ns = item.slot.play_ns
     if item.error:
@@ -122,10 +136,9 @@ def _send(
         wait_ns = pacer.wait_ns(play_ns, time.monotonic_ns())
         if wait_ns and stop.wait(wait_ns / 1e9):
             return
-    for frame in item.frames:
-        kind: Kind = "label" if isinstance(frame, LabelFrame) else item.slot.kind
-        if sender.send(frame):
-            tally.count_sent(kind, play_ns, time.monotonic_ns())
+    for message in item.messages:
+        if sender.send_parts(message.parts):
+            tally.count_sent(message.kind, play_ns, time.monotonic_ns())
 
 
 def _stop_with_parent(pid: int, stop: threading.Event) -> None:

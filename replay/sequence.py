@@ -63,6 +63,7 @@ class Sequence:
     annotations: Annotations | None = None
     """None: nobody annotated this sequence (ROD2021's test split)."""
     problems: tuple[Problem, ...] = ()
+    simulated: bool = False
 
     @cached_property
     def site(self) -> str:
@@ -117,7 +118,9 @@ class Sequence:
         return LabelFrame(**common, objects=objects, purpose=purpose)
 
     def _common(self, frame_id: int, stamp_ns: int, seq: int, epoch: int) -> dict[str, Any]:
+        # What a recording of it must know to be exported as what it was.
         source = {"dataset": "CRUW", "sequence": self.name, "frame_id": frame_id}
+        source |= {"split": self.split} | ({"simulated": True} if self.simulated else {})
         return {
             "site": self.site,
             "seq": seq,

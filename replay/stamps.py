@@ -40,7 +40,7 @@ def by_index(frame_ids: Iterable[int]) -> dict[int, int]:
 
 
 def camera_delay_ns(start_times: Path) -> tuple[int, Problem | None]:
-    """How long after the radar the camera started; 0 and a problem where it cannot be read."""
+    """How long after the radar the camera started; 0 and a problem where that cannot be."""
     lines = _lines(start_times)
     try:
         radar, camera = (_moment(line) for line in lines[:2])
@@ -48,6 +48,9 @@ def camera_delay_ns(start_times: Path) -> tuple[int, Problem | None]:
         detail = f"{start_times}: two lines of start times expected ({error}); taken as equal"
         return 0, Problem("bad_start_time", detail)
     delay = camera - radar
+    if abs(delay.total_seconds()) > _LONGEST_S:
+        detail = f"{start_times}: the two starts are {delay} apart; taken as equal"
+        return 0, Problem("bad_start_time", detail)
     return (delay.days * 86_400 + delay.seconds) * NS_PER_S + delay.microseconds * 1000, None
 
 

@@ -3,16 +3,26 @@
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from rvsense.client import Subscriber, subscribe
-    from rvsense.results import Result
+    from rvsense.client import (
+        ClosedError,
+        DeniedError,
+        ModelNews,
+        Result,
+        SilenceError,
+        Subscriber,
+        subscribe,
+    )
 
-__version__ = "0.1.0"
-__all__ = ["Result", "Subscriber", "__version__", "subscribe"]
+__version__ = "0.9.0"
+__all__ = [
+    "ClosedError", "DeniedError", "ModelNews", "Result", "SilenceError", "Subscriber",
+    "__version__", "subscribe",
+]  # fmt: skip
 
 
 def __getattr__(name: str) -> Any:
     # The client pulls in zmq; `rvsense --help` should not pay for it.
-    if name in ("Result", "Subscriber", "subscribe"):
+    if name in __all__:
         from rvsense import client
 
         return getattr(client, name)

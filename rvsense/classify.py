@@ -79,16 +79,19 @@ def read_heatmap(group: list[Path]) -> NDArray[np.float32]:
 def _read(path: Path) -> NDArray[np.float32]:
     try:
         array = np.load(path, allow_pickle=False)
-    except Exception as error:  # NumPy's parser lets out whatever its tokenizer raises
-        raise FrameError("unreadable", f"{path}: {error}") from None
+    except OSError as error:
+        raise FrameError("unreadable", f"{path}: {error.strerror or error}") from None
+    except Exception:  # whatever NumPy's tokenizer raises, or advice to unpickle
+        detail = f"{path}: cut off, or no npy file of plain numbers"
+        raise FrameError("unreadable", detail) from None
     if not isinstance(array, np.ndarray):
         raise FrameError("unreadable", f"{path}: an archive; one array in npy form expected")
     wanted = (CELLS, CELLS, 2)
     right = array.shape[-3:] == wanted and array.ndim in (3, 4) and len(array) > 0
     if not right or array.dtype.kind != "f":
-        raise FrameError(
-            "bad_shape", f"{path}: {array.dtype} {array.shape}; floats of ([chirps,] {wanted})"
-        )
+        forms = f"{wanted} or (chirps, {str(wanted)[1:]}"
+        detail = f"{path}: {array.dtype} {array.shape}; floats of shape {forms} expected"
+        raise FrameError("bad_shape", detail)
     with np.errstate(over="ignore"):  # what float32 cannot hold is found to be infinite
         heatmap: NDArray[np.float32] = array.astype(np.float32)
     return heatmap

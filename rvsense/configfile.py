@@ -37,20 +37,21 @@ class Slot:
     def allowed(self) -> str:
         """What the setting may hold, in words."""
         if self.choices:
-            return f"{', '.join(self.choices[:-1])} or {self.choices[-1]}"
+            words = [choice or "empty" for choice in self.choices]
+            return f"{', '.join(words[:-1])} or {words[-1]}"
         if self.key.startswith("endpoints."):
             is_http = self.key == "endpoints.http"
             return addresses.HOST_PORT_FORM if is_http else addresses.ENDPOINT_FORM
         if self.key == "learner":
-            return f"empty, or {addresses.ENDPOINT_FORM}"
+            return f"empty, or {addresses.PEER_FORM}"
         if self.kind is bool:
             return "true or false"
         if self.kind is str:
             return "text without control characters"
-        words = "a whole number" if self.kind is int else "a number"
-        words += "" if self.low is None else f" from {self.low}"
-        words += "" if self.high is None else f" to {self.high}"
-        return f"auto or {words}" if self.optional else words
+        number = "a whole number" if self.kind is int else "a number"
+        number += "" if self.low is None else f" from {self.low}"
+        number += "" if self.high is None else f" to {self.high}"
+        return f"auto or {number}" if self.optional else number
 
     def read(self, value: object) -> Any:
         """`value` as this setting holds it.
@@ -87,7 +88,7 @@ class Slot:
         if self.key.startswith("endpoints."):
             return addresses.is_endpoint(value)
         if self.key == "learner" and value:
-            return addresses.is_endpoint(value)
+            return addresses.is_peer(value)
         # A path or a name: a control character in it is an accident, and TOML cannot show it.
         return all(ord(char) >= 32 and ord(char) != 127 for char in value)
 
@@ -127,7 +128,7 @@ def load(path: Path | None, overrides: Mapping[str, object]) -> Config:
     for source, key, value in given:
         slot = known.get(key)
         if slot is None:
-            problems.append(f"{source}: unknown key {key}{_hint(key, known)}")
+            problems.append(f"{source}: unknown key {_name(key)}{_hint(key, known)}")
             continue
         try:
             values[key] = slot.read(value)
@@ -173,8 +174,10 @@ def _given_in_file(
         raise ConfigError(f"{path}: cannot be read ({reason}); give another --config") from None
     except UnicodeDecodeError as error:
         raise ConfigError(f"{path}: is not UTF-8 text (byte {error.start})") from None
-    except tomllib.TOMLDecodeError as error:
+    except ValueError as error:  # a number of thousands of digits is no TOMLDecodeError
         raise ConfigError(f"{path}: is not TOML: {error}") from None
+    except RecursionError:
+        raise ConfigError(f"{path}: is nested too deep") from None
     tables = {key.partition(".")[0] for key in known if "." in key}
     given: list[tuple[str, str, object]] = []
     for name, value in tree.items():
@@ -183,7 +186,7 @@ def _given_in_file(
         elif name in tables:
             given += [(str(path), f"{name}.{key}", inner) for key, inner in value.items()]
         elif isinstance(value, dict) and name not in known:
-            problems.append(f"{path}: unknown table [{name}]{_hint(name, tables)}")
+            problems.append(f"{path}: unknown table [{_name(name)}]{_hint(name, tables)}")
         else:
             given.append((str(path), name, value))
     return given
@@ -236,6 +239,7 @@ def _conflicts(values: Mapping[str, Any]) -> Iterator[tuple[tuple[str, ...], str
             f"{pair[0]} is balance and {pair[1]} is {policy}; allowed: {pair[1]} = reservoir, "
             "which balance divides among the classes",
         )
+    yield from _exposed(values)
     taken: dict[str, str] = {}
     for key in (key for key in values if key.startswith("endpoints.")):
         try:
@@ -244,6 +248,22 @@ def _conflicts(values: Mapping[str, Any]) -> Iterator[tuple[tuple[str, ...], str
             continue  # reported already, as a value of its own
         if port is not None and (other := taken.setdefault(port, key)) != key:
             yield (other, key), f"{key} is {_show(values[key])}, as {other}; give each its own port"
+
+
+def _exposed(values: Mapping[str, Any]) -> Iterator[tuple[tuple[str, ...], str]]:
+    """Endpoints within reach of other machines that nothing protects."""
+    if values["access.insecure"]:
+        return
+    for key in ("endpoints.intake", "endpoints.results", "endpoints.requests", "endpoints.http"):
+        is_http = key == "endpoints.http"
+        if addresses.is_local(values[key]) or (values["access.keys"] and not is_http):
+            continue
+        safe = "HTTP has no keys: put a proxy in front" if is_http else "give --keys (rvsense keys)"
+        yield (
+            (key, "access.insecure"),
+            f"{key} is {_show(values[key])}: other machines reach it, and anybody there may use "
+            f"it; {safe}, or take the risk with --insecure (access.insecure)",
+        )
 
 
 def _value_of(config: Config, key: str) -> Any:
@@ -274,7 +294,18 @@ def _toml(value: object) -> str:
     return json.dumps(value, ensure_ascii=False) if isinstance(value, str) else repr(value)
 
 
+def _name(key: str) -> str:
+    """A key that we do not know, for a message: on one line, and short."""
+    text = key if key.isprintable() else json.dumps(key)
+    return text if len(text) <= 80 else text[:77] + "..."
+
+
 def _show(value: object) -> str:
     """A value for a message: nearly as TOML writes it, and short."""
-    text = _toml(value)
+    try:
+        text = _toml(value)
+    except ValueError:  # hexadecimal numbers may be of any length, and no text is made of those
+        text = "a number of very many digits"
+    if isinstance(value, str) and not text.isprintable():
+        text = json.dumps(value)
     return text if len(text) <= 80 else text[:77] + "..."

@@ -23,7 +23,8 @@ PAPER_SIZE = 224
 
 # log(0.01) is below the noise floor of the median CRUW cell (0.023).
 FLOOR = 0.01
-LARGEST = 1e9
+LARGEST_POWER = 2e18
+"""Of a valid value that is finite and huge, the square is not."""
 MAGNITUDE_MEAN, MAGNITUDE_STD = -3.4, 0.7
 MOTION_MEAN, MOTION_STD = -3.7, 0.6
 
@@ -37,8 +38,7 @@ def encoder_input(heatmaps: Tensor | NDArray[np.floating[Any]], channels: Sequen
     Raises:
         ValueError: for a channel that is not in CHANNELS.
     """
-    # Valid input may be finite and huge: its square must not be infinite.
-    x = torch.as_tensor(heatmaps).float().clamp(-LARGEST, LARGEST)
+    x = torch.as_tensor(heatmaps).float()
     makers = {"magnitude": _magnitude, "motion": _motion}
     unknown = [name for name in channels if name not in makers]
     if unknown:
@@ -66,13 +66,19 @@ def squared_magnitude(inputs: Tensor, channels: Sequence[str]) -> Tensor:
 
 def _magnitude(x: Tensor) -> Tensor:
     first = x[:, 0]  # (n, 128, 128, 2)
-    amplitude = (first[..., 0].square() + first[..., 1].square()).sqrt()
-    return ((amplitude + FLOOR).log() - MAGNITUDE_MEAN) / MAGNITUDE_STD
+    power = first[..., 0].square().add_(first[..., 1].square())
+    return _compressed(power, MAGNITUDE_MEAN, MAGNITUDE_STD)
 
 
 def _motion(x: Tensor) -> Tensor:
     if x.shape[1] == 1:
         return torch.zeros(x.shape[0], *x.shape[2:4], device=x.device)
-    power = (x - x.mean(dim=1, keepdim=True)).square().mean(dim=1)  # (n, 128, 128, 2)
-    amplitude = (power[..., 0] + power[..., 1]).sqrt()
-    return ((amplitude + FLOOR).log() - MOTION_MEAN) / MOTION_STD
+    power = (x - x.mean(dim=1, keepdim=True)).square_().mean(dim=1)  # (n, 128, 128, 2)
+    return _compressed(power[..., 0] + power[..., 1], MOTION_MEAN, MOTION_STD)
+
+
+def _compressed(power: Tensor, mean: float, std: float) -> Tensor:
+    """The standardised logarithm of the amplitude, in the place of `power`: no new memory."""
+    # Of values whose squares or sums overflow, power may also be the difference of infinities.
+    power.nan_to_num_(nan=LARGEST_POWER).clamp_max_(LARGEST_POWER)
+    return power.sqrt_().add_(FLOOR).log_().sub_(mean).div_(std)

@@ -1,7 +1,8 @@
 """Ctrl-C in a program of several processes: it reaches all of them, and only one is to decide."""
 
 import signal
-from collections.abc import Iterator
+import threading
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 
@@ -16,3 +17,26 @@ def sigint_blocked() -> Iterator[None]:
         yield
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+@contextmanager
+def interrupts() -> Iterator[Callable[[], None]]:
+    """Gives a check that raises KeyboardInterrupt once Ctrl-C has come.
+
+    Python's own handler raises wherever the signal finds it, also in a finaliser, where the
+    exception is lost and the run would go on.
+    """
+    came: list[int] = []
+    if threading.current_thread() is not threading.main_thread():
+        yield lambda: None  # signals are none of this thread's business
+        return
+
+    def check() -> None:
+        if came:
+            raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGINT, lambda number, _: came.append(number))
+    try:
+        yield check
+    finally:
+        signal.signal(signal.SIGINT, before)

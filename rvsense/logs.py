@@ -2,7 +2,7 @@
 
 A terminal gets coloured lines; anything else gets one JSON object a line with `timestamp` (ISO,
 UTC), `level` and `event`; the journal gets these with its <N> priorities in front. Nothing is
-logged while nothing happens.
+logged while nothing happens, and whatever happens the lines of one event are bounded.
 """
 
 import contextlib
@@ -10,14 +10,15 @@ import json
 import logging
 import os
 import sys
-from collections.abc import Hashable, Mapping
+import threading
+import time
+from collections.abc import Callable, Hashable, Mapping
 from typing import Any, TextIO, cast
 
 import structlog
 from structlog.typing import EventDict, Processor
 
-PRIORITIES = {"debug": 7, "info": 6, "warning": 4, "error": 3, "critical": 2}
-"""syslog(3) severities, as sd-daemon(3) puts them in front of a line."""
+from rvsense import journal
 
 
 def configure(
@@ -34,6 +35,7 @@ def configure(
     threshold = logging.getLevelNamesMapping()[level.upper()]
     structlog.configure(
         processors=[
+            _bound(),
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
             *_renderers(stream, environ),
@@ -86,6 +88,56 @@ class RepeatLimiter:
         return told
 
 
+class RateBound:
+    """A processor that lets so many lines of one event through in a window, and drops the rest.
+
+    The last resort behind limits of their own: no fault fills a disk or hides the others. The
+    first line of the next window says how many were `not_logged`. Safe from any thread.
+    """
+
+    MOST_EVENTS = 256
+    """Told apart; a remote learner or a library may make up more, which share one bound."""
+
+    def __init__(
+        self,
+        lines: int = 300,
+        window_s: float = 60.0,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._lines, self._window_s, self._clock = lines, window_s, clock
+        self._windows: dict[Hashable, _Window] = {}
+        self._lock = threading.Lock()
+
+    def __call__(self, _logger: Any, _name: str, event: EventDict) -> EventDict:
+        """The event as it came, or with `not_logged`.
+
+        Raises:
+            DropEvent: one too many; structlog logs nothing then.
+        """
+        # The text of a library differs from line to line: its logger's name does not.
+        key: Hashable = event.get("logger", event["event"])
+        with self._lock:
+            if key not in self._windows and len(self._windows) >= self.MOST_EVENTS:
+                key = None
+            window, now_s = self._windows.get(key), self._clock()
+            if window is None or now_s >= window.end_s:
+                self._windows[key] = _Window(now_s + self._window_s, self._lines - 1)
+                if window is not None and window.counted:
+                    event["not_logged"] = event.get("not_logged", 0) + window.counted
+            elif window.left > 0:
+                window.left -= 1
+            else:
+                window.counted += 1
+                raise structlog.DropEvent
+        return event
+
+
+def _bound() -> RateBound:
+    """The bound in force: what was counted is not forgotten where only the level changes."""
+    first = next(iter(structlog.get_config()["processors"]), None)
+    return first if isinstance(first, RateBound) else RateBound()
+
+
 class _Window:
     __slots__ = ("counted", "end_s", "left")
 
@@ -113,16 +165,19 @@ class _Unbreakable:
 
 class _Forward(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
-        """One record of the standard library as an event."""
-        logger = structlog.get_logger()
-        message, error = record.getMessage(), record.exc_info or None
-        logger.log(record.levelno, message, logger=record.name, exc_info=error)
+        """One record of the standard library as an event; a bad one is not the library's end."""
+        try:
+            logger = structlog.get_logger()
+            message, error = record.getMessage(), record.exc_info or None
+            logger.log(record.levelno, message, logger=record.name, exc_info=error)
+        except Exception:
+            self.handleError(record)
 
 
 def _renderers(stream: TextIO, environ: Mapping[str, str]) -> list[Processor]:
     if stream.isatty():
         return [structlog.dev.ConsoleRenderer(colors=True)]
-    line: Processor = _to_journal if _is_journal(stream, environ) else _to_json
+    line: Processor = _to_journal if journal.is_journal(stream, environ) else _to_json
     return [structlog.processors.format_exc_info, line]
 
 
@@ -131,18 +186,19 @@ def _to_json(_logger: Any, _name: str, event: EventDict) -> str:
     event = {key: event[key] for key in ("timestamp", "level", "event")} | dict(event)
     try:
         return json.dumps(event, default=repr, allow_nan=False)
-    except ValueError:  # JSON has no NaN: a loss that is one is told as text
-        return json.dumps(json.loads(json.dumps(event, default=repr), parse_constant=str))
+    except (ValueError, TypeError):  # JSON has no NaN, and keys of text alone: they become text
+        text = json.dumps(_by_text(event), default=repr)
+        return json.dumps(json.loads(text, parse_constant=str))
+
+
+def _by_text(value: Any) -> Any:
+    match value:
+        case dict():
+            return {str(key): _by_text(one) for key, one in value.items()}
+        case list() | tuple():
+            return [_by_text(one) for one in value]
+    return value
 
 
 def _to_journal(logger: Any, name: str, event: EventDict) -> str:
-    return f"<{PRIORITIES[event['level']]}>{_to_json(logger, name, event)}"
-
-
-def _is_journal(stream: TextIO, environ: Mapping[str, str]) -> bool:
-    """Whether the journal reads `stream`: children inherit JOURNAL_STREAM with other streams."""
-    try:
-        status = os.fstat(stream.fileno())
-    except (OSError, ValueError):
-        return False
-    return environ.get("JOURNAL_STREAM") == f"{status.st_dev}:{status.st_ino}"
+    return f"<{journal.PRIORITIES[event['level']]}>{_to_json(logger, name, event)}"

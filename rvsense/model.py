@@ -7,13 +7,17 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
 from rvsense.answer import Answer
+from rvsense.device import stage_to
 from rvsense.encoders import EncoderSpec, RadarEncoder, build_encoder
 from rvsense.errors import ModelError
-from rvsense.features import squared_magnitude
+from rvsense.folding import fold
 from rvsense.frames import CLASSES
+from rvsense.graphed import serving_pass
+from rvsense.on_cpu import CpuAnswers
+from rvsense.on_device import DeviceAnswers
+from rvsense.packed import cpu_pass
 from rvsense.published import PublishedModel
 
 PROBE_SEED = 20_260_101
@@ -26,18 +30,21 @@ UNFIT = (RuntimeError, KeyError, TypeError, ValueError, IndexError, AttributeErr
 class ServableModel:
     """An encoder in eval mode with its head, ready to answer.
 
+    `encoder`, `head` and `familiarity` are what the answers are made with; the last two may be
+    None, as in the published model.
+
     Raises:
-        ModelError: when the tensors do not fit the declared encoder or are not all finite, or
-            a trial answer is not finite or has the wrong shape.
+        ModelError: when the tensors do not fit the declared encoder or are not all finite, a
+            trial answer is not finite or has the wrong shape, or the device cannot record a pass.
     """
 
     def __init__(self, published: PublishedModel, device: torch.device) -> None:
         self.published = published
-        self._device = device
-        self._encoder = _encoder(published).to(device)
+        self.encoder = _encoder(published).to(device)
         try:
-            self._head = published.head()
-            self._familiarity = published.familiarity()
+            self.head = published.head()
+            self.familiarity = published.familiarity()
+            self._numbers = self._made_for(device)
             self._check()
         except UNFIT as error:
             raise ModelError(
@@ -46,42 +53,33 @@ class ServableModel:
 
     @torch.inference_mode()
     def classify(self, heatmaps: Sequence[NDArray[np.floating[Any]]]) -> list[Answer]:
-        """Answer for each (chirps, 128, 128, 2) heatmap; one batch per number of chirps.
+        """Answer for each (chirps, 128, 128, 2) heatmap, in their order.
 
         Where a heatmap's values are so large that the arithmetic overflows, the answer is
         `out_of_distribution` without a score.
         """
-        answers: list[Answer | None] = [None] * len(heatmaps)
-        for chirps in {len(heatmap) for heatmap in heatmaps}:
-            where = [i for i, heatmap in enumerate(heatmaps) if len(heatmap) == chirps]
-            batch = torch.from_numpy(np.stack([heatmaps[i] for i in where]).astype(np.float32))
-            for i, answer in zip(where, self._answers(batch.to(self._device)), strict=True):
-                answers[i] = answer
-        return [answer for answer in answers if answer is not None]
+        return [_answer(*numbers) for numbers in self._numbers(heatmaps)] if heatmaps else []
 
-    def _answers(self, batch: Tensor) -> list[Answer]:
-        x = self._encoder.prepare(batch)
-        maps = self._encoder.feature_map(x)
-        rows: list[list[float]] = [[]] * len(batch)
-        confidence = None
-        if self._head is not None:
-            probabilities = self._head.probabilities(self._encoder.features_of(maps).float().cpu())
-            confidence, rows = probabilities.amax(dim=1), probabilities.tolist()
-        scores: list[float | None] = [None] * len(batch)
-        if self._familiarity is not None:
-            power = squared_magnitude(x, self._encoder.spec.channels).cpu()
-            scores = self._familiarity.score(maps.float().cpu(), power, confidence).tolist()
-        return [_answer(*numbers) for numbers in zip(rows, scores, strict=True)]
+    @torch.inference_mode()
+    def _made_for(self, device: torch.device) -> CpuAnswers | DeviceAnswers:
+        encoder, head, familiarity = self.encoder, self.head, self.familiarity
+        frame = encoder.prepare(torch.zeros(1, 1, 128, 128, 2, device=device))
+        if device.type == "cpu":
+            feature_map = serving_pass(cpu_pass(encoder, frame), frame)
+            return CpuAnswers(encoder, feature_map, head, familiarity, frame)
+        feature_map = serving_pass(encoder.feature_map, frame)
+        return DeviceAnswers(encoder, feature_map, head, familiarity, stage_to(device))
 
     @torch.inference_mode()
     def _check(self) -> None:
         """A trial on noise: finite features, and an answer as whole as the model's parts."""
         noise = torch.randn(1, 4, 128, 128, 2, generator=torch.Generator().manual_seed(PROBE_SEED))
-        features = self._encoder.features(self._encoder.prepare(noise.to(self._device)))
+        weight = next(self.encoder.parameters())
+        features = self.encoder.features(self.encoder.prepare(noise.to(weight.device)))
         if not torch.isfinite(features).all():
             raise ModelError(f"{self.published.path}: the encoder's output is not finite")
-        (answer,) = self._answers(noise.to(self._device))
-        wanted = None if self._head is not None else "no_labels"
+        (answer,) = self.classify(list(noise.numpy()))
+        wanted = None if self.head is not None else "no_labels"
         if answer.abstain != wanted:
             raise ModelError(f"{self.published.path}: the answer to a trial frame is not finite")
 
@@ -95,16 +93,26 @@ def _answer(probabilities: list[float], score: float | None) -> Answer:
     return Answer(CLASSES[probabilities.index(max(probabilities))], probs, score, None)
 
 
+def _is_finite(tensor: torch.Tensor) -> bool:
+    return not tensor.is_complex() and bool(torch.isfinite(tensor).all())
+
+
 def _encoder(published: PublishedModel) -> RadarEncoder:
     weights = published.weights()
-    bad = [name for name, tensor in weights.items() if not torch.isfinite(tensor).all()]
-    if bad:
-        raise ModelError(f"{published.path}: weights are not finite ({', '.join(bad[:3])})")
     try:
-        encoder = build_encoder(EncoderSpec.from_dict(published.manifest["encoder"]), seed=0)
+        bad = [name for name, tensor in weights.items() if not _is_finite(tensor)]
+        if bad:
+            raise ModelError(f"{published.path}: weights are not finite ({', '.join(bad[:3])})")
+        spec = EncoderSpec.from_dict(published.manifest["encoder"])
+        # What is declared may be of any size; what is built is as large as what there is.
+        with torch.device("meta"):
+            shapes = {name: tensor.to("meta") for name, tensor in weights.items()}
+            build_encoder(spec, seed=0).load_state_dict(shapes, strict=True)
+        encoder = build_encoder(spec, seed=0)
         encoder.load_state_dict(weights, strict=True)
     except UNFIT as error:
         raise ModelError(
             f"{published.path}: weights do not fit the declared encoder ({error})"
         ) from None
-    return encoder.eval()
+    fold(encoder.eval())
+    return encoder

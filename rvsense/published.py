@@ -22,16 +22,27 @@ import safetensors
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from rvsense import atomic
+from rvsense import atomic, jsontext, manifests
 from rvsense.errors import ModelError
 from rvsense.familiar import Familiarity, Yardstick
 from rvsense.head import HeadFit
+from rvsense.wire import short
 
-FORMAT = 2
-"""2: familiarity by place, beam and doubt; 1 had the distance between pooled features alone."""
+FORMAT = 3
+"""3: the head's own uncertainty; 2: familiarity by place, beam and doubt; 1 had the distance
+between pooled features alone."""
+READABLE = (2, 3)
+"""A head of format 2 has no uncertainty and answers as it did."""
 MANIFEST = "manifest.json"
 WEIGHTS = "weights.safetensors"
 HEAD = "head.safetensors"
+FILES = frozenset((WEIGHTS, HEAD))
+"""What a manifest gives digests for."""
+REFUSED = "refused-"
+"""Before the name of a folder whose model failed its exam: nothing begins with that one."""
+REFUSAL = "refusal.json"
+"""In such a folder: {"reason", "detail", "at_ns"}."""
+HEAD_FACTS = ("temperature", "accuracy", "ece", "labels", "doubt")
 FAMILIARITY_TENSORS = ("map_mean", "map_basis", "reference", "beam_mean", "beam_whitening")
 
 
@@ -57,6 +68,11 @@ class PublishedModel:
         """Digest over the digests of all its files: the name of this exact model."""
         return str(self.manifest["sha256"])
 
+    @property
+    def manifest_sha256(self) -> str:
+        """Digest of the manifest itself."""
+        return str(self.manifest["manifest_sha256"])
+
     def weights(self) -> dict[str, Tensor]:
         """The encoder's tensors, by name."""
         return read_tensors(self.path / WEIGHTS)
@@ -72,6 +88,7 @@ class PublishedModel:
             bias=tensors["head.bias"],
             mean=tensors["head.mean"],
             std=tensors["head.std"],
+            known=tensors.get("head.known"),
             **facts,
         )
 
@@ -100,7 +117,7 @@ def publish(
 ) -> PublishedModel:
     """Write a model folder; it appears whole or not at all.
 
-    `manifest` must hold `step` and `encoder` (an EncoderSpec as a dict); `created_ns`,
+    `manifest` must hold `step`, `created_ns` and `encoder` (an EncoderSpec as a dict);
     `preset`, `teacher`, `data`, `config` and the like are carried as they are.
 
     Raises:
@@ -129,7 +146,12 @@ def publish(
             shutil.rmtree(final)  # the same model again, after a restore: mend it
         return final.name
 
-    return PublishedModel(atomic.write_named_folder(models_dir, fill), facts)
+    try:
+        path = atomic.write_named_folder(models_dir, fill)
+    except safetensors.SafetensorError as error:  # how that library reports a full disk
+        raise OSError(f"{models_dir}: {error}") from None
+    # Of the same model made again, as after a restore, the folder of the first time stays.
+    return PublishedModel(path, read_manifest(path))
 
 
 def open_model(path: Path) -> PublishedModel:
@@ -138,7 +160,7 @@ def open_model(path: Path) -> PublishedModel:
     Raises:
         ModelError: naming the folder and what is missing, damaged or of another version.
     """
-    manifest = _read_manifest(path)
+    manifest = read_manifest(path)
     for name, wanted in manifest["files"].items():
         try:
             found = atomic.sha256_of(path / name)
@@ -149,48 +171,62 @@ def open_model(path: Path) -> PublishedModel:
     return PublishedModel(path, manifest)
 
 
-def _read_manifest(path: Path) -> dict[str, Any]:
+def read_manifest(path: Path) -> dict[str, Any]:
+    """The manifest of a model folder; the files that it names are not looked at.
+
+    Raises:
+        ModelError: naming the manifest, when it is damaged or of another version.
+    """
     place = path / MANIFEST
     try:
-        text = place.read_text()
-        manifest: dict[str, Any] = json.loads(text)
-        if manifest["format"] != FORMAT:
-            raise ModelError(f"{place}: format {manifest['format']}, this version reads {FORMAT}")
-        whole = manifest["manifest_sha256"] == _own_digest(manifest) and text == _text(manifest)
-        files: dict[str, str] = manifest["files"]
-        if not whole or manifest["sha256"] != _digest(files) or WEIGHTS not in files:
+        text = _read(place)
+        found: dict[str, Any] = jsontext.parse(text)
+        if found["format"] not in READABLE:
+            raise ModelError(
+                f"{place}: format {short(found['format'])}, this version reads {READABLE}"
+            )
+        manifests.check(found, FILES, HEAD_FACTS)
+        whole = found["manifest_sha256"] == _own_digest(found) and text == _text(found)
+        files: dict[str, str] = found["files"]
+        if not whole or found["sha256"] != _digest(files) or WEIGHTS not in files:
             raise ModelError(f"{place}: does not match its checksum")
-        if any(Path(name).name != name for name in files):
-            raise ModelError(f"{place}: names a file outside its folder")
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+    except (OSError, ValueError, KeyError, TypeError) as error:
         raise ModelError(f"{place}: not a readable manifest ({error!r})") from None
-    return manifest
+    return found
 
 
 def list_models(models_dir: Path) -> list[Path]:
     """Model folders, oldest first by when they were made; none of them is checked."""
     if not models_dir.is_dir():
         return []
-    return sorted(models_dir.glob("step-*-*"), key=lambda path: (_made_ns(path), path.name))
+    return sorted(models_dir.glob("step-*-*"), key=lambda path: (made_ns(path), path.name))
 
 
 def prune(models_dir: Path, keep: int, spare: frozenset[str] = frozenset()) -> None:
     """Remove all but the newest `keep` models, and never one named in `spare`."""
     for path in list_models(models_dir)[:-keep]:
         if path.name not in spare:
-            shutil.rmtree(path, ignore_errors=True)
+            atomic.remove_folder(path)
 
 
-def _made_ns(path: Path) -> int:
+def made_ns(path: Path) -> int:
     """The manifest's `created_ns`; of a damaged model, when its folder was last changed."""
     try:
-        return int(json.loads((path / MANIFEST).read_text())["created_ns"])
+        return int(jsontext.parse(_read(path / MANIFEST))["created_ns"])
     except (OSError, ValueError, KeyError, TypeError, OverflowError):
         pass
     try:
         return path.stat().st_mtime_ns
     except OSError:
         return 0  # gone since it was listed
+
+
+def refused_ns(path: Path) -> int:
+    """When a model that was set aside was refused; where that is not written, `made_ns`."""
+    try:
+        return int(jsontext.parse(_read(path / REFUSAL))["at_ns"])
+    except (OSError, ValueError, KeyError, TypeError, OverflowError):
+        return made_ns(path)
 
 
 def read_tensors(path: Path) -> dict[str, Tensor]:
@@ -203,6 +239,15 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
         return load_file(path)
     except (OSError, safetensors.SafetensorError) as error:
         raise ModelError(f"{path}: not readable ({error})") from None
+
+
+def _read(path: Path) -> str:
+    """A small file's text. Raises OSError, or ValueError where it is no small text."""
+    with path.open("rb") as data:
+        content = data.read(manifests.MOST_BYTES + 1)
+    if len(content) > manifests.MOST_BYTES:
+        raise ValueError(f"more than {manifests.MOST_BYTES} bytes")
+    return content.decode()
 
 
 def _is_whole(path: Path) -> bool:
@@ -229,7 +274,7 @@ def _digest(files: Mapping[str, str]) -> str:
 def _head_facts(head: HeadFit | None) -> dict[str, Any] | None:
     if head is None:
         return None
-    return {name: getattr(head, name) for name in ("temperature", "accuracy", "ece", "labels")}
+    return {name: getattr(head, name) for name in HEAD_FACTS}
 
 
 def _familiarity_facts(familiarity: Familiarity | None) -> dict[str, Any] | None:
@@ -248,6 +293,8 @@ def _small_tensors(head: HeadFit | None, familiarity: Familiarity | None) -> dic
     if head is not None:
         for name in ("weight", "bias", "mean", "std"):
             tensors[f"head.{name}"] = getattr(head, name).contiguous()
+        if head.known is not None:
+            tensors["head.known"] = head.known.contiguous()
     if familiarity is not None:
         for name in FAMILIARITY_TENSORS:
             tensors[f"familiarity.{name}"] = getattr(familiarity, name).contiguous()

@@ -16,6 +16,7 @@ import msgpack
 import numpy as np
 
 from rvsense.errors import FrameError
+from rvsense.finite import all_finite
 from rvsense.frames import (
     OBJECT_CLASSES,
     AnyFrame,
@@ -197,10 +198,7 @@ def _radar(
     _check_size(payload, shape, dtype.itemsize)
     # Many hold this array and none may change it, though ZeroMQ's buffer would let them.
     heatmap = np.frombuffer(memoryview(payload).toreadonly(), dtype=dtype).reshape(shape)
-    # One pass without a temporary array: a NaN or an infinity survives a sum in float64.
-    with np.errstate(invalid="ignore"):
-        total = heatmap.sum(dtype=np.float64)
-    if not math.isfinite(total) and not np.isfinite(heatmap).all():
+    if not all_finite(heatmap):
         raise FrameError("not_finite", "the heatmap holds NaN or infinity")
     return RadarFrame(**common, heatmap=heatmap)
 

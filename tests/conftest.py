@@ -1,12 +1,14 @@
 """Builders that several test folders share: radar frames and small published models."""
 
-from collections.abc import Callable
+import logging
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+import structlog
 import torch
 from numpy.typing import NDArray
 
@@ -43,6 +45,17 @@ def familiarity(seed: int, scale: float) -> Familiarity:
     )
 
 
+@pytest.fixture(autouse=True)
+def restored_logging() -> Iterator[None]:
+    """Logging is set up per process: a test that runs a command in this one leaves no trace."""
+    handlers, level = logging.root.handlers[:], logging.root.level
+    yield
+    structlog.reset_defaults()
+    logging.captureWarnings(False)
+    logging.root.handlers[:] = handlers
+    logging.root.setLevel(level)
+
+
 @pytest.fixture(scope="session")
 def make_radar() -> Callable[..., RadarFrame]:
     """`make_radar(seq, **changes)`: a radar frame at 30 a second; all share one heatmap."""
@@ -61,39 +74,41 @@ def make_heatmap() -> Callable[..., NDArray[np.float32]]:
     return heatmap
 
 
-@pytest.fixture(scope="session")
-def make_model() -> Callable[..., PublishedModel]:
-    """`make_model(models_dir, step, favours=...)`: publish a narrow encoder with a head.
+def publish_small(
+    models_dir: Path,
+    step: int = 1,
+    *,
+    favours: int | None = 0,
+    familiar: bool = True,
+    scale: float = 0.8,
+    head: HeadFit | None = None,
+    spoil: Callable[[dict[str, torch.Tensor]], None] = lambda _: None,
+    **manifest: Any,
+) -> PublishedModel:
+    """Publish a narrow encoder with a head.
 
     `favours` is the index of the class that the head answers for everything; None = no head.
     `scale` is the familiarity's: the smaller, the stranger every frame.
     `spoil` changes the tensors of the encoder before they are written.
     """
+    weights = build_encoder(SPEC, seed=step).state_dict()
+    spoil(weights)
+    if head is None and favours is not None:
+        bias = 4.0 * torch.nn.functional.one_hot(torch.tensor(favours), 4).float()
+        flat = torch.zeros(FEATURES)
+        head = HeadFit(torch.zeros(4, FEATURES), bias, flat, flat + 1)
+    return publish(
+        models_dir,
+        weights=weights,
+        head=head,
+        familiarity=familiarity(step, scale) if familiar else None,
+        manifest={"step": step, "created_ns": 17, "encoder": SPEC.to_dict()} | manifest,
+    )
+
+
+@pytest.fixture(scope="session")
+def make_model() -> Callable[..., PublishedModel]:
+    """`make_model(models_dir, step, favours=...)`: see `publish_small`."""
     torch.set_num_threads(1)
 
-    def make(
-        models_dir: Path,
-        step: int = 1,
-        *,
-        favours: int | None = 0,
-        familiar: bool = True,
-        scale: float = 0.8,
-        head: HeadFit | None = None,
-        spoil: Callable[[dict[str, torch.Tensor]], None] = lambda _: None,
-        **manifest: Any,
-    ) -> PublishedModel:
-        weights = build_encoder(SPEC, seed=step).state_dict()
-        spoil(weights)
-        if head is None and favours is not None:
-            bias = 4.0 * torch.nn.functional.one_hot(torch.tensor(favours), 4).float()
-            flat = torch.zeros(FEATURES)
-            head = HeadFit(torch.zeros(4, FEATURES), bias, flat, flat + 1)
-        return publish(
-            models_dir,
-            weights=weights,
-            head=head,
-            familiarity=familiarity(step, scale) if familiar else None,
-            manifest={"step": step, "created_ns": 17, "encoder": SPEC.to_dict()} | manifest,
-        )
-
-    return make
+    return publish_small

@@ -38,10 +38,12 @@ class Standing:
         if self._after == 0:
             return boxes
         number = zlib.crc32(site.encode())
-        corners, counts = self._sites.pop(number, (torch.zeros(0, 4), torch.zeros(0).long()))
+        nothing = torch.zeros(0, 4), torch.zeros(0).long()
+        corners, counts = self._sites.get(number, nothing)
         same = box_iou(boxes.corners, corners) >= SAME_PLACE
         standing = (same & (counts > self._after)).any(dim=1)
         self._sites[number] = _remember(corners, counts, boxes, same, most=2 * self._after)
+        self._sites.move_to_end(number)
         if len(self._sites) > MOST_SITES:
             self._sites.popitem(last=False)
         sure_people = (boxes.kinds == PERSON) & (boxes.scores >= self._sure)

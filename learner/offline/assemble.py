@@ -17,6 +17,9 @@ def assemble(results: Results, plan: Plan) -> dict[str, Any]:
     taught = [results[f"supervised-{seed}-1.0"] for seed in seeds]
     return {
         "linear": {str(s): spread([p["linear"][str(s)] for p in probes]) for s in plan.shares},
+        "spread": _spread_labels(results, plan, "accuracy"),
+        "spread_ece": _spread_labels(results, plan, "ece"),
+        "spread_named": _spread_labels(results, plan, "named"),
         "init_linear": {str(s): spread([p["init"][str(s)] for p in probes]) for s in plan.shares},
         "finetune": _by_share(results, "finetune", plan),
         "supervised": _by_share(results, "supervised", plan),
@@ -76,6 +79,13 @@ def efficiency(
         "factor": fmean(had) / mean if mean else None,
         "by_seed": {"finetune": needed, "supervised": had},
     }
+
+
+def _spread_labels(results: Results, plan: Plan, figure: str) -> dict[str, Any]:
+    """By share of labels; without the shares that leave no frame to spread labels over."""
+    runs = [results[f"spread-{seed}"][figure] for seed in range(plan.seeds)]
+    found = {str(share): [run[str(share)] for run in runs] for share in plan.shares}
+    return {share: spread(values) for share, values in found.items() if None not in values}
 
 
 def _by_share(results: Results, method: str, plan: Plan) -> dict[str, Any]:

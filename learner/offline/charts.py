@@ -82,7 +82,9 @@ def by_labels(metrics: Metrics) -> Plot | None:
         "accuracy-by-labels",
         "Accuracy against the share of labels",
         "The self-supervised encoder, fine-tuned or under a linear layer, against supervised "
-        "training from the same initialisation (the paper's Fig. 5). Grey: the teacher's own "
+        "training from the same initialisation (the paper's Fig. 5). Labels spread: the camera, "
+        "taught these labels alone, labels the other training frames for the linear layer, which "
+        "answers from radar. Grey: the teacher's own "
         "features of the images, which is the ceiling a pupil can learn from, and the controls: "
         "linear layers on the raw heatmap and on the encoder before any training. "
         f"{basis(metrics)}",

@@ -13,7 +13,12 @@ from rvsense import __version__
 from rvsense.learner.offline.evaluate import Options, evaluate, write_pages
 from rvsense.learner.offline.gather import Recording
 
-SHOWN = (("linear", "linear on frozen features"), ("finetune", "fine-tuned"), ("supervised",) * 2)
+SHOWN = (
+    ("linear", "linear on frozen features"),
+    ("spread", "the same, labels spread"),
+    ("finetune", "fine-tuned"),
+    ("supervised",) * 2,
+)
 
 
 def run(recordings: Sequence[Recording], options: Options) -> int:

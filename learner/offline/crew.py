@@ -26,8 +26,10 @@ from typing import Any, Generic, Protocol, TypeVar
 import torch
 
 from rvsense.atomic import write_file
+from rvsense.disk import naming
 from rvsense.errors import RvsenseError
-from rvsense.interrupts import sigint_blocked
+from rvsense.interrupts import interrupts, sigint_blocked
+from rvsense.learner.reproducible import be_reproducible
 
 Context = TypeVar("Context")
 Given_contra = TypeVar("Given_contra", contravariant=True)
@@ -72,15 +74,17 @@ def run_units(
     time what was done in earlier runs.
 
     Raises:
-        RvsenseError: naming the unit that failed, with its traceback.
+        RvsenseError: naming the unit that failed, with its traceback, or what the disk refused.
     """
-    done = {unit.name for unit in units if result_path(folder, unit.name).exists()}
+    with naming(folder, "cannot be read"):
+        done = {unit.name for unit in units if result_path(folder, unit.name).exists()}
     waiting = [unit for unit in units if unit.name not in done]
     progress(sum(unit.cost for unit in units if unit.name in done))
     if waiting:
         jobs = min(jobs, len(waiting))
         _employ(waiting, done, folder, open_context, jobs=jobs, progress=progress)
-    return {u.name: json.loads(result_path(folder, u.name).read_text()) for u in units}
+    with naming(folder, "cannot be read"):
+        return {u.name: json.loads(result_path(folder, u.name).read_text()) for u in units}
 
 
 def _employ(
@@ -104,26 +108,11 @@ def _employ(
     with sigint_blocked():
         for worker in workers:
             worker.start()
-    idle, running = set(range(jobs)), dict[int, Unit[Context]]()
     try:
-        while waiting or running:
-            ready = [unit for unit in waiting if done.issuperset(unit.needs)]
-            for unit in ready[: len(idle)]:
-                number = idle.pop()
-                orders[number].put(unit)
-                running[number] = unit
-                waiting.remove(unit)
-            if not running:
-                raise RvsenseError(f"units that need what nobody does: {waiting[0].needs}")
-            number, word, value = _next_report(reports, workers)
-            if word == "failed":
-                what = running[number].name if number in running else "a process of the evaluation"
-                raise RvsenseError(f"{what} failed:\n{value}")
-            if word == "done":
-                done.add(running.pop(number).name)
-                idle.add(number)
-            else:
-                progress(value * running[number].cost)
+        with interrupts() as interrupted:
+            _direct(
+                waiting, done, orders, lambda: _next_report(reports, workers, interrupted), progress
+            )
     finally:
         for worker in workers:
             worker.terminate()
@@ -131,8 +120,40 @@ def _employ(
             worker.join()
 
 
-def _next_report(reports: Any, workers: Sequence[BaseProcess]) -> tuple[int, str, Any]:
+def _direct(
+    waiting: list[Unit[Context]],
+    done: set[str],
+    orders: Sequence[Any],
+    next_report: Callable[[], tuple[int, str, Any]],
+    progress: Callable[[float], object],
+) -> None:
+    """Hand out units as soon as what they need is done, until all are."""
+    idle, running = set(range(len(orders))), dict[int, Unit[Context]]()
+    while waiting or running:
+        ready = [unit for unit in waiting if done.issuperset(unit.needs)]
+        for unit in ready[: len(idle)]:
+            number = idle.pop()
+            orders[number].put(unit)
+            running[number] = unit
+            waiting.remove(unit)
+        if not running:
+            raise RvsenseError(f"units that need what nobody does: {waiting[0].needs}")
+        number, word, value = next_report()
+        if word == "failed":
+            what = running[number].name if number in running else "a process of the evaluation"
+            raise RvsenseError(f"{what} failed:\n{value}")
+        if word == "done":
+            done.add(running.pop(number).name)
+            idle.add(number)
+        else:
+            progress(value * running[number].cost)
+
+
+def _next_report(
+    reports: Any, workers: Sequence[BaseProcess], check_interrupt: Callable[[], None]
+) -> tuple[int, str, Any]:
     while True:
+        check_interrupt()
         # Looked at before the queue is: what a process said last is then heard.
         ended = [worker.exitcode for worker in workers if worker.exitcode is not None]
         try:
@@ -152,19 +173,31 @@ def _work(
 ) -> None:
     threading.Thread(target=_leave_with_parent, daemon=True).start()
     torch.set_num_threads(1)
-    torch.use_deterministic_algorithms(True)
+    be_reproducible()
     try:
         context = open_context()
         while True:
             unit = orders.get()
             told = _Told(number, reports)
-            result: Mapping[str, Any] = unit.work(context, told)
-            text = json.dumps(result, indent=1, sort_keys=True)
-            write_file(result_path(folder, unit.name), text.encode())
+            do(unit, context, folder, told)
             told.rest()
             reports.put((number, "done", None))
+    except (RvsenseError, OSError) as error:
+        reports.put((number, "failed", str(error)))
     except Exception:
         reports.put((number, "failed", traceback.format_exc()))
+
+
+def do(unit: Unit[Context], context: Context, folder: Path, tell: Tell) -> None:
+    """Do a unit, and leave its result.
+
+    Raises:
+        DiskError: it could not be written.
+    """
+    result: Mapping[str, Any] = unit.work(context, tell)
+    text = json.dumps(result, indent=1, sort_keys=True)
+    with naming(result_path(folder, unit.name)):
+        write_file(result_path(folder, unit.name), text.encode())
 
 
 def _leave_with_parent() -> None:

@@ -7,6 +7,7 @@ apart, darkened or lightened until text in them is legible; shape and dash say t
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from io import BytesIO
 from pathlib import Path
 from statistics import fmean
 from typing import Any
@@ -16,6 +17,7 @@ from matplotlib.axes import Axes
 from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure as Sheet
 
+from rvsense.atomic import write_file
 from rvsense.frames import CLASSES
 from rvsense.learner.offline.scores import Score
 
@@ -43,7 +45,12 @@ LIGHT = Theme(
     ink="#1c2024",
     muted="#5b6570",
     grid="#e3e6ea",
-    methods={"finetune": "#00775a", "linear": "#0067a3", "supervised": "#b84a00"},
+    methods={
+        "finetune": "#00775a",
+        "linear": "#0067a3",
+        "spread": "#8a3a86",
+        "supervised": "#b84a00",
+    },
     classes=dict(zip(CLASSES, ("#a9afb6", "#aa3377", "#b59b00", "#2fa4cc"), strict=True)),
 )
 DARK = Theme(
@@ -52,10 +59,15 @@ DARK = Theme(
     ink="#e8eaed",
     muted="#a3abb4",
     grid="#31363c",
-    methods={"finetune": "#3cc79b", "linear": "#5ab0e8", "supervised": "#f0883e"},
+    methods={
+        "finetune": "#3cc79b",
+        "linear": "#5ab0e8",
+        "spread": "#d994d3",
+        "supervised": "#f0883e",
+    },
     classes=dict(zip(CLASSES, ("#858c94", "#e06fb0", "#d9c34a", "#66ccee"), strict=True)),
 )
-MARKERS: dict[str, str] = {"finetune": "o", "linear": "D", "supervised": "s"}
+MARKERS: dict[str, str] = {"finetune": "o", "linear": "D", "spread": "^", "supervised": "s"}
 CLASS_MARKERS: dict[str, str] = dict(zip(CLASSES, "o^sD", strict=True))
 
 Paint = Callable[[Sheet, Theme], None]
@@ -81,7 +93,9 @@ def save_png(plot: Plot, theme: Theme, note: str, path: Path) -> None:
         sheet.suptitle(plot.title, x=0.01, ha="left", fontsize=10.5, fontweight="bold")
         if note:
             sheet.supxlabel(note, x=0.99, ha="right", fontsize=7.5, color=theme.muted)
-        sheet.savefig(path, dpi=DOTS_PER_INCH, metadata={"Software": None})
+        drawn = BytesIO()
+        sheet.savefig(drawn, dpi=DOTS_PER_INCH, metadata={"Software": None})
+    write_file(path, drawn.getvalue(), mode=0o644)
 
 
 @contextmanager

@@ -15,6 +15,8 @@ from torch import Tensor
 
 from rvsense import __version__
 from rvsense.atomic import write_file
+from rvsense.device import settle
+from rvsense.disk import naming
 from rvsense.errors import DatasetError, UsageError
 from rvsense.frames import CLASSES
 from rvsense.learner.offline.assemble import assemble
@@ -30,6 +32,7 @@ from rvsense.learner.offline.stages import Bench
 from rvsense.learner.offline.task import TEST_SHARE, make_task
 from rvsense.learner.offline.units import units_of
 from rvsense.learner.presets import PRESETS
+from rvsense.learner.reproducible import be_reproducible
 from rvsense.machine import pick_device, preset_name, teacher_file
 
 MIN_RECORDINGS = 10
@@ -102,7 +105,8 @@ def evaluate(
     with progress_bar("learning", sum(unit.cost for unit in units)) as advance:
         results = run_units(units, folder, context, jobs=jobs, progress=advance)
     points = results["embedding"]
-    write_file(options.out / "embedding.json", json.dumps(points).encode())
+    with naming(options.out):
+        write_file(options.out / "embedding.json", json.dumps(points).encode())
     found = assemble(results, plan) | {
         "version": 1,
         "dataset": _dataset(data, usable, options),
@@ -124,14 +128,16 @@ def evaluate(
         "teacher_sha256": {"before": before, "after": gathered.teacher_sha256},
     }
     text = json.dumps(found, indent=1, sort_keys=True)
-    write_file(options.out / "metrics.json", text.encode())
+    with naming(options.out):
+        write_file(options.out / "metrics.json", text.encode())
     return found
 
 
 def open_bench(samples: Sequence[Path], empty: Bench) -> Bench:
     """The bench with its samples, in the process that will work on it."""
     # Not every CUDA kernel has a deterministic form.
-    torch.use_deterministic_algorithms(True, warn_only=empty.device.type != "cpu")
+    be_reproducible(warn_only=empty.device.type != "cpu")
+    settle(empty.device)
     return replace(empty, data=load(samples), tasks={})
 
 
@@ -140,12 +146,16 @@ def write_pages(found: dict[str, Any], out: Path, environment: dict[str, str]) -
 
     The environment (time, machine, command) is in the report and not in metrics.json, which is
     the same for the same seed.
+
+    Raises:
+        DiskError: they cannot be written.
     """
     path = out / "embedding.json"
-    points = json.loads(path.read_text()) if path.exists() else None
     metrics = found | {"environment": environment}
-    figures = write_figures(metrics, points, out / "figures")
-    write_report(metrics, figures, out / "report.html")
+    with naming(out):
+        points = json.loads(path.read_text()) if path.exists() else None
+        figures = write_figures(metrics, points, out / "figures")
+        write_report(metrics, figures, out / "report.html")
     return out / "report.html"
 
 

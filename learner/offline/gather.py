@@ -3,13 +3,14 @@ as there are cores. A run that was interrupted goes on with the sequences that a
 """
 
 import functools
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
 import torch
 
+from rvsense.disk import naming
 from rvsense.errors import FrameError, RvsenseError
 from rvsense.features import encoder_input
 from rvsense.frames import CLASSES, SceneObject, scene_class
@@ -106,7 +107,7 @@ def gather(
     frames done since the last call, the first time those of earlier runs.
 
     Raises:
-        RvsenseError: when a process fails, naming the sequence by its number.
+        RvsenseError: when a process fails, naming the sequence by its number, or the disk does.
     """
     sites = _site_numbers(recordings)
     units = [
@@ -118,9 +119,7 @@ def gather(
         for number, recording in enumerate(recordings)
     ]
     paths = [samples_path(folder, number) for number in range(len(recordings))]
-    for unit, path in zip(units, paths, strict=True):
-        if not readable(path):  # its result, if there is one, says nothing
-            result_path(folder, unit.name).unlink(missing_ok=True)
+    forget_unreadable({unit.name: path for unit, path in zip(units, paths, strict=True)}, folder)
     teacher = functools.partial(open_teacher, encoding.preset, encoding.teacher_weights)
     results = run_units(units, folder, teacher, jobs=jobs, progress=progress)
     after = {result["teacher_sha256"] for result in results.values()}
@@ -131,6 +130,18 @@ def gather(
         )
     problems = [problem for name in sorted(results) for problem in results[name]["problems"]]
     return Gathered(paths, problems, after.pop())
+
+
+def forget_unreadable(paths: Mapping[str, Path], folder: Path) -> None:
+    """Where the samples of a unit cannot be read, its result, if there is one, says nothing.
+
+    Raises:
+        DiskError: it cannot be removed.
+    """
+    with naming(folder):
+        for name, path in paths.items():
+            if not readable(path):
+                result_path(folder, name).unlink(missing_ok=True)
 
 
 def samples_path(folder: Path, sequence: int) -> Path:

@@ -20,9 +20,10 @@ from rvsense.learner.keys import KeyScale
 from rvsense.learner.objective import objective_of
 from rvsense.learner.offline.samples import Samples
 from rvsense.learner.place import EPOCH_BITS
+from rvsense.learner.precision import precision_of
 from rvsense.learner.presets import Preset, augmentation_of, rate_of, settled
 from rvsense.learner.queue import KeyQueue
-from rvsense.learner.step import Outcome, train_step
+from rvsense.learner.step import Outcome, descent, train_step
 
 LAST = 50
 """Steps over which the figures at the end are averaged."""
@@ -84,13 +85,14 @@ def pretrain(
     unit = fitted_scale(table, data.keys.shape[1], learning)
     encoder = encoder.to(device).train()
     average = Average(encoder, learning.ema_samples)
-    optimiser = torch.optim.SGD(
-        encoder.parameters(),
-        lr=rate_of(learning, preset),
+    optimiser = descent(
+        encoder,
+        rate=rate_of(learning, preset),
         momentum=learning.momentum,
         weight_decay=learning.weight_decay,
     )
-    queue = KeyQueue(learning.queue, encoder.spec.key_dim, device)
+    dtype = precision_of(learning)
+    queue = KeyQueue(learning.queue, encoder.spec.key_dim, device, dtype)
     how = augmentation or augmentation_of(learning, preset)
     order = torch.empty(0, dtype=torch.int64)
     last: list[Outcome] = []
@@ -108,7 +110,7 @@ def pretrain(
             )
         batch = draw(table, slots, unit=unit, objective=objective, how=how, generator=generator)
         batch = batch.each(lambda tensor: tensor.to(device))
-        outcome = train_step(encoder, optimiser, queue, batch, objective)
+        outcome = train_step(encoder, optimiser, queue, batch, objective, dtype=dtype)
         if outcome.updated:
             average.follow(encoder, step + 1, len(slots))
         last = [*last[1 - LAST :], outcome]

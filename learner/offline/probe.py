@@ -49,15 +49,20 @@ class Scored:
 
 
 @torch.inference_mode()
-def encoder_features(encoder: RadarEncoder, data: Samples, task: Task) -> Features:
-    """Features of an encoder, of the rows that the task uses and no others."""
+def features_of(encoder: RadarEncoder, data: Samples, rows: Tensor) -> Tensor:
+    """(m, F) features of the given rows."""
     device = next(encoder.eval().parameters()).device
-    rows = torch.cat([task.train, task.test])
     parts = [
         encoder.features(data.inputs[r].float().to(device)).cpu() for r in torch.split(rows, BATCH)
     ]
+    return torch.cat(parts)
+
+
+def encoder_features(encoder: RadarEncoder, data: Samples, task: Task) -> Features:
+    """Features of an encoder, of the rows that the task uses and no others."""
+    rows = torch.cat([task.train, task.test])
     columns = torch.zeros(len(data), encoder.feature_dim)
-    columns[rows] = torch.cat(parts)
+    columns[rows] = features_of(encoder, data, rows)
     return Features.of(columns, data, task)
 
 

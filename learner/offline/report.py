@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from rvsense.atomic import write_file
 from rvsense.learner.offline.figures import Figure
 from rvsense.learner.offline.page import escape, page, picture, table, words
 from rvsense.learner.offline.scores import (
@@ -23,6 +24,7 @@ BLOCKS = {
     "linear": "linear accuracy",
     "finetune": "accuracy after fine-tuning",
     "supervised": "accuracy of supervised training",
+    "spread": "linear accuracy with labels spread through the camera",
     "teacher_linear": "the teacher's accuracy on images",
     "raw_linear": "the control on raw heatmaps",
     "init_linear": "the control on the encoder before training",
@@ -70,7 +72,8 @@ def write_report(metrics: Metrics, figures: Sequence[Figure], path: Path) -> Non
         "<h2>Limits</h2>",
         f"<ul>{''.join(f'<li>{escape(limit)}</li>' for limit in _limits(metrics, figures))}</ul>",
     ]
-    path.write_text(page(title, "\n".join(part for part in body if part)), encoding="utf-8")
+    text = page(title, "\n".join(part for part in body if part))
+    write_file(path, text.encode(), mode=0o644)
 
 
 def _facts(metrics: Metrics) -> str:
@@ -106,8 +109,9 @@ def _accuracy(metrics: Metrics) -> str:
         for share in shares
     ]
     caption = (
-        "Accuracy in percent by share of labels; fine-tuned and linear start from the "
-        f"self-supervised encoder. {basis(metrics)}"
+        "Accuracy in percent by share of labels; all but supervised start from the self-supervised "
+        "encoder. Labels spread: the camera, taught these labels alone, labels the other training "
+        f"frames for the linear layer, which answers from radar. {basis(metrics)}"
     )
     return table(caption, ["Labels", *columns], rows)
 
@@ -119,7 +123,11 @@ def _controls(metrics: Metrics) -> str:
         "raw_linear": "Raw heatmap, linear",
     }
     rows = [(name, str(one)) for key, name in names.items() if (one := score(metrics.get(key)))]
-    caption = "The ceiling and the controls, with all labels: accuracy in percent"
+    rows += [
+        (f"Labels that the camera spread from {share_text(share)} of them", str(one))
+        for share, one in list(by_number(metrics.get("spread_named")).items())[:1]
+    ]
+    caption = "The ceiling and the controls, with all labels but for the last: accuracy in percent"
     return table(caption, ("", "Accuracy"), rows) if rows else ""
 
 
@@ -131,6 +139,9 @@ def _trust(metrics: Metrics) -> str:
         if value is not None:
             one = value if isinstance(value, (int, float)) else value["mean"]
             rows.append((name, f"{100 * one:.1f}" if key == "ece" else f"{one:.3f}"))
+    for share, own in by_number(metrics.get("spread_ece")).items():
+        name = f"ECE with labels spread, {share_text(share)} of them, %"
+        rows.append((name, f"{100 * own.mean:.1f}"))
     for share, accuracy in sorted((block.get("coverage") or {}).items(), reverse=True):
         name = f"Accuracy on the surest {share_text(float(share))} of frames, %"
         rows.append((name, f"{100 * accuracy:.1f}"))

@@ -14,6 +14,7 @@ from safetensors.torch import save as to_bytes
 from torch import Tensor
 
 from rvsense.atomic import write_file
+from rvsense.disk import naming
 
 UNLABELLED = -1
 
@@ -52,9 +53,14 @@ def join(parts: Iterable[Samples]) -> Samples:
 
 
 def save(path: Path, samples: Samples) -> None:
-    """Write one sequence's rows, whole or not at all."""
+    """Write one sequence's rows, whole or not at all.
+
+    Raises:
+        DiskError: the disk is full, or fails.
+    """
     tensors = {field.name: getattr(samples, field.name).contiguous() for field in fields(samples)}
-    write_file(path, to_bytes(tensors))
+    with naming(path):
+        write_file(path, to_bytes(tensors))
 
 
 def load(paths: Sequence[Path], *, inputs: bool = True) -> Samples:

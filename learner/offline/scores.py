@@ -14,9 +14,10 @@ Metrics = Mapping[str, Any]
 METHODS: dict[str, str] = {
     "finetune": "fine-tuned",
     "linear": "linear",
+    "spread": "linear, labels spread",
     "supervised": "supervised",
 }
-"""What is compared, with its short name: the first two begin with self-supervision."""
+"""What is compared, with its short name: all but the last begin with self-supervision."""
 
 
 @dataclass(frozen=True, slots=True)

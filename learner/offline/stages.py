@@ -23,6 +23,7 @@ from rvsense.learner.offline.crew import Tell
 from rvsense.learner.offline.plan import Plan, pretraining
 from rvsense.learner.offline.pretrain import pretrain
 from rvsense.learner.offline.samples import Samples
+from rvsense.learner.offline.spread_labels import Sides, spread_linear
 from rvsense.learner.offline.task import Task, label_draw, make_task
 from rvsense.learner.presets import PRESETS, initial_encoder
 
@@ -187,6 +188,25 @@ class Probe:
             "by_range": by_range(answers, data, task),
             "trust": trust(found, self.seed),
         }
+        return result
+
+
+@dataclass(frozen=True, slots=True)
+class SpreadLabels:
+    """The linear protocol on a seed's frozen features, its labels spread through the camera."""
+
+    seed: int
+
+    def __call__(self, bench: Bench, tell: Tell) -> dict[str, Any]:
+        """By share of labels: accuracy, calibration error, and how rightly labels were spread."""
+        plan, task = bench.plan, bench.task(self.seed)
+        sides = Sides.of(bench.pretrained(self.seed), bench.data, task)
+        result: dict[str, Any] = {"accuracy": {}, "ece": {}, "named": {}}
+        for share in plan.shares:
+            scored = spread_linear(sides, share, plan.draws, LABEL_SEED + self.seed)
+            for name, value in asdict(scored).items():
+                result[name][str(share)] = value
+            tell(1.0 / len(plan.shares))
         return result
 
 

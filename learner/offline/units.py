@@ -3,10 +3,12 @@
 from rvsense.learner.offline.crew import Unit
 from rvsense.learner.offline.embedding import Embed
 from rvsense.learner.offline.plan import Plan
-from rvsense.learner.offline.stages import Bench, Pretrain, Probe, Sweep, Taught
+from rvsense.learner.offline.stages import Bench, Pretrain, Probe, SpreadLabels, Sweep, Taught
 
 PROBE_COST = 12_000.0
 """Of heads and t-SNE, in training samples: the unit of all costs."""
+SPREAD_COST = 20_000.0
+"""Of heads from labels that are spread: each is fitted to all frames, not to the labelled."""
 
 
 def units_of(plan: Plan, train_frames: int) -> list[Unit[Bench]]:
@@ -48,6 +50,10 @@ def _sweeps(plan: Plan) -> list[Unit[Bench]]:
 def _probes(plan: Plan) -> list[Unit[Bench]]:
     probes: list[Unit[Bench]] = [
         Unit(f"probe-{seed}", Probe(seed), PROBE_COST, (f"pretrain-{seed}",))
+        for seed in range(plan.seeds)
+    ]
+    probes += [
+        Unit(f"spread-{seed}", SpreadLabels(seed), SPREAD_COST, (f"pretrain-{seed}",))
         for seed in range(plan.seeds)
     ]
     return [*probes, Unit("embedding", Embed(0), PROBE_COST, ("finetune-0-1.0",))]

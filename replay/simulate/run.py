@@ -1,16 +1,13 @@
 """`rvsense simulate`: a whole dataset from a few numbers, by several processes.
 
-Everything is written below OUT/.partial and moved into place when complete, so that a folder
-called `sequences` never holds half a run. Each worker makes every jobs-th sequence; as each
+Each worker makes every jobs-th sequence; as each
 sequence has its own random stream, the bytes do not depend on who made it.
 """
 
 import json
 import multiprocessing
 import os
-import shutil
 import signal
-import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -24,7 +21,8 @@ from tqdm import tqdm
 from rvsense.config import Simulate
 from rvsense.configfile import slots
 from rvsense.errors import RvsenseError, UsageError
-from rvsense.interrupts import sigint_blocked
+from rvsense.interrupts import interrupts, sigint_blocked
+from rvsense.replay.partial import whole_dataset
 from rvsense.replay.sequence import SIMULATED
 from rvsense.replay.simulate.camera import calibration_yaml
 from rvsense.replay.simulate.plan import SequencePlan, plan, site_date
@@ -32,9 +30,6 @@ from rvsense.replay.simulate.scene import Scene, to_jpeg
 from rvsense.replay.simulate.sites import build_site
 from rvsense.replay.simulate.writer import SequenceWriter
 
-PARTIAL = ".partial"
-# sequences last: its presence says that the dataset is whole.
-_PARTS = (SIMULATED, "calib", "annotations", "sequences")
 _ONE_THREAD = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 
 
@@ -68,15 +63,13 @@ def simulate(out: Path, settings: Simulate) -> Report:
     """
     _check(settings)
     began = time.monotonic()
-    was_there = out.exists()
-    partial = _claim(out)
     plans = plan(settings)
     done = {"frames": 0, "objects": 0}
-    try:
+    with whole_dataset(out) as partial:
         _write_calibration(partial, settings)
         _write_note(partial, settings)
         total = len(plans) * settings.frames
-        with _interrupts() as check, tqdm(total=total, unit="frame", disable=None) as bar:
+        with interrupts() as check, tqdm(total=total, unit="frame", disable=None) as bar:
 
             def progress(frames: int, objects: int) -> None:
                 check()
@@ -90,14 +83,6 @@ def simulate(out: Path, settings: Simulate) -> Report:
                     write_sequence(partial, one, settings, progress)
             else:
                 _in_processes(partial, plans, settings, jobs, progress)
-        for part in _PARTS:
-            os.rename(partial / part, out / part)
-    except OSError as error:
-        raise RvsenseError(f"cannot write below {out}: {error}; nothing was kept") from error
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
-        if not was_there and not any(out.iterdir()):
-            out.rmdir()
     return Report(
         out=out,
         sequences=len(plans),
@@ -129,23 +114,6 @@ def _check(settings: Simulate) -> None:
             slot.read(value)
         except ValueError as error:
             raise UsageError(f"{name} is {value}; allowed: {error}") from None
-
-
-def _claim(out: Path) -> Path:
-    """Make `out` if need be and an empty folder in it to work in."""
-    if out.exists():
-        if not out.is_dir():
-            raise UsageError(f"{out} is a file; name a new or an empty folder")
-        if any(entry.name != PARTIAL for entry in out.iterdir()):
-            raise UsageError(f"{out} is not empty; name a new folder, or remove this one first")
-    partial = out / PARTIAL
-    # What an interrupted run left behind is of no use to anyone.
-    shutil.rmtree(partial, ignore_errors=True)
-    try:
-        partial.mkdir(parents=True)
-    except OSError as error:
-        raise UsageError(f"cannot write to {out}: {error.strerror}") from error
-    return partial
 
 
 def _write_calibration(root: Path, settings: Simulate) -> None:
@@ -222,29 +190,6 @@ def _work(root: Path, plans: list[SequencePlan], settings: Simulate, pipe: Conne
     except OSError as error:
         pipe.send(str(error))
     pipe.close()
-
-
-@contextmanager
-def _interrupts() -> Iterator[Callable[[], None]]:
-    """Gives a check that raises KeyboardInterrupt once Ctrl-C has come.
-
-    Python's own handler raises wherever the signal finds it, also in a finaliser, where the
-    exception is lost and the run would go on.
-    """
-    came: list[int] = []
-    if threading.current_thread() is not threading.main_thread():
-        yield lambda: None  # signals are none of this thread's business
-        return
-
-    def check() -> None:
-        if came:
-            raise KeyboardInterrupt
-
-    before = signal.signal(signal.SIGINT, lambda number, _: came.append(number))
-    try:
-        yield check
-    finally:
-        signal.signal(signal.SIGINT, before)
 
 
 @contextmanager

@@ -10,7 +10,7 @@ import numpy.typing as npt
 from PIL import Image
 
 from rvsense.frames import CLASSES
-from rvsense.replay.dsp import range_azimuth, to_planes
+from rvsense.replay.dsp import Complex, range_azimuth, to_planes
 from rvsense.replay.simulate.actors import Actor, draw_actors
 from rvsense.replay.simulate.adc import chirp_times_s, receive, tones
 from rvsense.replay.simulate.backdrop import Backdrop, paint_backdrop
@@ -88,6 +88,11 @@ class Scene:
 
     def radar(self, frame: int) -> tuple[npt.NDArray[np.float32], list[Truth]]:
         """Maps (4, 128, 128, 2) of a frame and what is truly there."""
+        cube, truths = self.samples(frame)
+        return to_planes(range_azimuth(cube)), truths
+
+    def samples(self, frame: int) -> tuple[Complex, list[Truth]]:
+        """ADC samples (4, 8, 128) of a frame, whole numbers, and what is truly there."""
         time_s = frame * FRAME_S + chirp_times_s()
         height_m = self.place.site.radar_height_m
         clutter = self.place.clutter
@@ -102,8 +107,7 @@ class Scene:
                 abs(truth.azimuth_rad) <= LABEL_SIDE_RAD
             ):
                 truths.append(truth)
-        cube = receive(parts, self.place.site.dc_lsb, self._radar_rng)
-        return to_planes(range_azimuth(cube)), truths
+        return receive(parts, self.place.site.dc_lsb, self._radar_rng), truths
 
     def pictures(self) -> Iterator[Picture]:
         """The camera's frames in order, (864, 1440, 3) uint8."""

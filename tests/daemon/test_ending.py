@@ -45,6 +45,17 @@ def test_messages_of_others_do_not_end_a_replay_early() -> None:
     assert script.see(arrived=103, quiet=True) == ["flush"]
 
 
+def test_a_learner_that_starts_slowly_costs_no_message() -> None:
+    """What is held back on purpose is not missing, however long; what is read and stays away is."""
+    script = Script()
+    assert script.see(sent=100, arrived=10, reading=False) == []
+    assert script.see(now_s=60.0) == []
+    assert script.see(now_s=64.9, reading=True) == []
+    assert script.ending.given_up == 0
+    assert script.see(now_s=65.1) == ["flush"]
+    assert script.ending.given_up == 90
+
+
 def test_the_whole_way() -> None:
     """Each phase ends by its own fact, and each thing is done once."""
     script = Script()
@@ -101,6 +112,24 @@ def test_an_empty_replay_ends_at_once() -> None:
     assert script.ending.given_up == 0
 
 
+@pytest.mark.parametrize("more", [{}, {"sent": 9, "arrived": 9}])
+def test_a_cut_in_lockstep_is_the_end(more: dict[str, Any]) -> None:
+    """Wherever the replay stands it has failed, and is not reported as one that went through."""
+    script = Script()
+    script.see(**more)
+    assert script.see(cut=True, drained=True) == ["fail"]
+    assert script.phase != "done"
+
+
+def test_a_cut_after_the_end_is_none() -> None:
+    """The learner may be stopped once everything has come back."""
+    script = Script()
+    assert script.see(sent=1, arrived=1) == ["flush"]
+    assert script.see() == ["drain"]
+    assert script.see(drained=True) == ["report"]
+    assert script.see(cut=True) == []
+
+
 FACTS = st.fixed_dictionaries(
     {
         "sent": st.one_of(st.none(), st.just(5)),
@@ -122,7 +151,7 @@ def test_never_backwards_and_nothing_twice(seen: list[dict[str, Any]], learner: 
         before = phases.index(script.phase)
         done += script.see(now_s=now_s / 10, **facts)
         assert phases.index(script.phase) >= before
-    order = [todo.value for todo in Do if learner or todo is not Do.DRAIN]
+    order = [todo.value for todo in Do if todo is not Do.FAIL and (learner or todo is not Do.DRAIN)]
     assert done == order[: len(done)]
 
 

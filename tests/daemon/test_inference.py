@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import pytest
+import torch
 
 from rvsense.config import Serving
 from rvsense.daemon.inference import Answered, Asked, Inference, Waiting
@@ -36,6 +37,20 @@ class Desk:
     def unpublished(self) -> int:
         """As the ledger counts it."""
         return self.inference.unpublished(self.out.qsize)
+
+
+class Lane:
+    """What an inference thread works in: which threads took it and left it."""
+
+    def __init__(self) -> None:
+        self.taken: list[str] = []
+        self.left: list[str] = []
+
+    def __enter__(self) -> None:
+        self.taken.append(threading.current_thread().name)
+
+    def __exit__(self, *_: object) -> None:
+        self.left.append(threading.current_thread().name)
 
 
 def wait_on(frame: RadarFrame) -> Waiting:
@@ -146,6 +161,65 @@ def test_one_bad_frame_costs_only_its_own_answer(make_radar: MakeRadar, fake_mod
     desk.inference.stop()
 
 
+class Device:
+    """Room for so many frames at once; what is taken is free again when nothing holds it."""
+
+    def __init__(self, frames: int, error: type[Exception]) -> None:
+        self.free, self.error = frames, error
+
+    def take(self) -> Any:
+        """Room for a frame."""
+        if self.free == 0:
+            raise self.error("CUDA out of memory. Tried to allocate 2.00 MiB")
+        self.free -= 1
+        taken = object.__new__(Taken)
+        taken.device = self
+        return taken
+
+
+class Taken:
+    """Room that is given back."""
+
+    device: Device
+
+    def __del__(self) -> None:
+        self.device.free += 1
+
+
+@pytest.mark.parametrize("error", [torch.OutOfMemoryError, MemoryError])
+@pytest.mark.parametrize("room", [0, 1])
+def test_memory_for_one_frame_is_enough(
+    make_radar: MakeRadar, fake_model: Any, room: int, error: type[Exception]
+) -> None:
+    """A batch that does not fit is answered frame by frame; a frame that does not fit `no_model`.
+
+    By then nothing of the batch is held any more, and the thread goes on.
+    """
+    model, device = fake_model(), Device(room, error)
+    whole = model.classify
+
+    def classify(heatmaps: Sequence[Any]) -> list[Any]:
+        taken: list[Any] = []
+        for _ in heatmaps:
+            taken.append(device.take())  # as a network holds its layers
+        answers: list[Any] = whole(heatmaps)
+        return answers
+
+    model.classify = classify
+    desk = Desk(model, max_batch=4)
+    for i in range(4):
+        desk.inference.submit(wait_on(make_radar(i)))
+    desk.inference.start()
+    answered = desk.take(4)
+    assert [item.answer.abstain for item in answered] == [None if room else "no_model"] * 4
+    assert [item.model is model for item in answered] == [bool(room)] * 4
+    assert desk.inference.errors == (0 if room else 4)
+    device.free = 4
+    desk.inference.submit(wait_on(make_radar(4)))
+    assert desk.take(1)[0].answer.label == "car"
+    desk.inference.stop()
+
+
 def test_a_model_that_gives_too_few_answers_is_an_error(
     make_radar: MakeRadar, fake_model: Any
 ) -> None:
@@ -216,3 +290,30 @@ def test_an_idle_desk_stops(count: int, make_radar: MakeRadar, fake_model: Any) 
         desk.take(1)
     desk.inference.stop()
     assert desk.batches == [1] * count
+
+
+def test_answers_are_made_in_the_lane_and_nothing_else_is(
+    make_radar: MakeRadar, fake_model: Any
+) -> None:
+    """The thread takes it once, for as long as it answers; who only hands over stays outside."""
+    lane = Lane()
+    inference = Inference(Serving(), lambda _: None, fake_model(), lane)
+    inference.submit(wait_on(make_radar(0)))
+    assert lane.taken == []
+    inference.start()
+    inference.stop()
+    assert (lane.taken, lane.left) == (["inference"], ["inference"])
+
+
+def test_lock_step_drops_nothing_that_one_message_brings_in(
+    make_radar: MakeRadar, fake_model: Any
+) -> None:
+    """Frames that waited for a lost one come all at once; `python -m tests.simulate --seed 71`."""
+    answered: list[Answered] = []
+    settings = Serving(max_waiting_frames=2)
+    inference = Inference(settings, answered.extend, fake_model(), lossless=True)
+    frames = [make_radar(i) for i in range(9)]
+    assert [inference.submit(wait_on(frame)) for frame in frames] == [None] * 9
+    inference.start()
+    inference.stop()
+    assert [item.waiting.frame for item in answered] == frames

@@ -1,9 +1,17 @@
 """Labels find their frames, before or after them, and memory stays bounded."""
 
 from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
 
+import numpy as np
+import pytest
+
+from rvsense.daemon.effects import Effect, Examine, Teach, Truth
+from rvsense.daemon.label_use import use_of
 from rvsense.daemon.labels import NEAR_NS, LabelDesk
 from rvsense.frames import LabelFrame, RadarFrame
+from rvsense.link import Label
 
 MakeRadar = Callable[..., RadarFrame]
 
@@ -63,3 +71,49 @@ def test_memory_is_bounded(make_radar: MakeRadar) -> None:
         desk.label(label_at(10**15 + i * 10**9))
     assert len(desk._labels) == 3
     assert desk.expired == 8
+
+
+def test_a_label_whose_frame_has_passed_does_not_wait(make_radar: MakeRadar) -> None:
+    """It is counted at once; one that is newer than all frames waits for its own."""
+    desk = LabelDesk(frames_kept=4)
+    for i in range(4):
+        desk.frame(make_radar(i))
+    assert desk.frames() == [(0, make_radar(i).stamp_ns) for i in range(4)]
+    early = label_at(make_radar(4).stamp_ns)
+    assert desk.label(early) is None
+    assert desk.waits(early)
+    desk.frame(make_radar(5))
+    desk.frame(make_radar(6, epoch=1))
+    for late in (label_at(make_radar(0).stamp_ns), label_at(make_radar(2).stamp_ns - NEAR_NS - 1)):
+        assert desk.label(late) is None
+        assert not desk.waits(late)
+    assert desk.expired == 2
+
+
+RADAR = RadarFrame(site="east", seq=0, stamp_ns=0, heatmap=np.zeros((1, 1, 1, 2), np.float32))
+ITEM = Label("east", 0, 0, "car", RADAR.heatmap)
+TRUTH = Truth("east", 0, 0, "car")
+
+
+@pytest.mark.parametrize(
+    ("effects", "now", "use"),
+    [
+        ([], {}, "mixed"),
+        ([TRUTH, Teach(ITEM)], {}, "taught"),
+        ([TRUTH, Teach(ITEM)], {"learns": False}, "not_learning"),
+        ([TRUTH, Examine(ITEM)], {"learns": False}, "examined"),
+        ([TRUTH], {"waits": True}, "waiting"),
+        ([TRUTH], {"scored": True}, "late"),
+    ],
+)
+def test_the_use_of_a_label_for_training(effects: list[Effect], now: Any, use: str) -> None:
+    """Each outcome has its word."""
+    facts = {"waits": False, "scored": False, "learns": True} | now
+    assert use_of(label_at(0), effects, **facts) == use
+
+
+@pytest.mark.parametrize(("scored", "use"), [(True, "scored"), (False, "unanswered")])
+def test_the_use_of_a_label_for_scoring(scored: bool, use: str) -> None:
+    """It counts once there is an answer to compare it with."""
+    label = replace(label_at(0), purpose="score")
+    assert use_of(label, [TRUTH], waits=False, scored=scored, learns=True) == use

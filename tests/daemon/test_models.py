@@ -9,12 +9,14 @@ import numpy as np
 import pytest
 import torch
 from numpy.typing import NDArray
+from structlog.testing import capture_logs
 
 from rvsense import current
 from rvsense.config import Serving
 from rvsense.daemon.exam import Exam, Item
 from rvsense.daemon.exam_store import ExamStore
-from rvsense.daemon.models import ModelKeeper, Outcome
+from rvsense.daemon.models import ModelKeeper, Order, Outcome
+from rvsense.errors import ModelError
 from rvsense.frames import CLASSES
 from rvsense.published import PublishedModel
 
@@ -143,6 +145,28 @@ def test_nothing_that_a_model_does_ends_the_loader(
     assert office.offer(published.path).model is not None
 
 
+@pytest.mark.parametrize("what", ["rollback", "release"])
+def test_a_folder_that_cannot_be_listed_ends_no_loader(
+    office: Office, make_model: MakeModel, monkeypatch: pytest.MonkeyPatch, what: Any
+) -> None:
+    """Whoever asked for something is told so, and the next one is served."""
+
+    def unlisted(_: Path) -> Any:
+        raise OSError(5, "Input/output error")
+
+    told: queue.SimpleQueue[Outcome] = queue.SimpleQueue()
+    published = make_model(office.state_dir / "models")
+    assert office.offer(published.path).model is not None
+    with monkeypatch.context() as patch:
+        for module in ("rvsense.daemon.models", "rvsense.current"):
+            patch.setattr(f"{module}.list_models", unlisted)
+        office.keeper.order(Order(what, published.id, told.put))
+        outcome = office.outcomes.get(timeout=30)
+    assert (outcome.model, outcome.reason, outcome.asked) == (None, "impossible", what)
+    assert "models: Input/output error" in outcome.detail
+    assert office.offer(make_model(office.state_dir / "models", 2).path).model is not None
+
+
 def test_idle_means_that_all_outcomes_were_told(tmp_path: Path, make_model: MakeModel) -> None:
     """Of offers that pile up only the newest is judged; idle comes after its outcome is out."""
     office = Office(tmp_path)
@@ -153,7 +177,7 @@ def test_idle_means_that_all_outcomes_were_told(tmp_path: Path, make_model: Make
     told_while_busy: list[bool] = []
     office.keeper._on_outcome = lambda _: told_while_busy.append(not office.keeper.idle)
     office.keeper.start()
-    office.keeper._offers.join()
+    office.keeper._tasks.join()
     assert [*idle, office.keeper.idle] == [True, False, True]
     assert told_while_busy == [True]
     assert office.keeper.serving is not None
@@ -175,6 +199,25 @@ def test_a_restart_begins_with_what_served(tmp_path: Path, make_model: MakeModel
     restored = Office(tmp_path).keeper.restore()
     assert restored is not None
     assert restored.published.id == one.id
+
+
+def test_a_damaged_note_is_said_and_written_anew(tmp_path: Path, make_model: MakeModel) -> None:
+    """Pinned or not is not known: the newest whole model serves, and old ones may go again."""
+    models = [make_model(tmp_path / "models", step) for step in (1, 2, 3)]
+    current.write_note(tmp_path, current.Note(models[0].id, pinned=True))
+    (tmp_path / current.NOTE).write_bytes((tmp_path / current.NOTE).read_bytes()[:-9])
+    (models[2].path / "weights.safetensors").write_bytes(b"torn")
+    keeper = Office(tmp_path).keeper
+    with capture_logs() as lines:
+        restored = keeper.restore()
+    assert restored is not None
+    assert restored.published.id == models[1].id
+    assert [line["path"] for line in lines if line["event"] == "serving_note_damaged"] == [
+        str(tmp_path / current.NOTE)
+    ]
+    assert keeper.damaged == 1
+    assert current.noted(tmp_path) == keeper.note
+    assert (keeper.note.model, keeper.note.pinned) == (models[1].id, False)
 
 
 def test_a_note_that_cannot_be_written_costs_no_swap(office: Office, make_model: MakeModel) -> None:
@@ -208,3 +251,59 @@ def test_an_exam_that_survived_a_restart_still_refuses_the_worse(
     assert "0 of 5" in worse.detail
     assert office.keeper.serving is not None
     assert office.keeper.serving.published.id == good.id
+
+
+def test_a_model_that_the_device_cannot_run_leaves_the_old_one_serving(
+    office: Office, make_model: MakeModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A pass that cannot be captured is refused and said; the next model has its chance."""
+    first = office.offer(make_model(office.state_dir / "models", 1).path).model
+    assert first is not None
+
+    def refuse(*_: object) -> None:
+        raise ModelError("the serving pass cannot be captured on cuda")
+
+    with monkeypatch.context() as broken:
+        broken.setattr("rvsense.model.serving_pass", refuse)
+        outcome = office.offer(make_model(office.state_dir / "models", 2).path)
+    assert (outcome.model, outcome.reason) == (None, "damaged")
+    assert "cannot be captured" in outcome.detail
+    assert office.keeper.serving is first
+    assert office.offer(make_model(office.state_dir / "models", 3).path).model is not None
+
+
+def test_a_serving_model_that_fails_on_a_frame_keeps_no_better_one_out(
+    office: Office, make_model: MakeModel, make_heatmap: Callable[..., Any]
+) -> None:
+    """What it cannot answer in the exam is wrong; found by `python -m tests.simulate --seed 26`."""
+    first = make_model(office.state_dir / "models", step=1, favours=CAR)
+    serving = office.offer(first.path).model
+    assert serving is not None
+
+    def fail(heatmaps: Any) -> Any:
+        raise RuntimeError("no memory for this one")
+
+    serving.classify = fail  # type: ignore[method-assign]
+    office.examine_on(make_heatmap(1), 4)
+    second = make_model(office.state_dir / "models", step=2, favours=CAR)
+    outcome = office.offer(second.path)
+    assert (outcome.reason, outcome.model is not None) == ("", True)
+
+
+def test_the_last_refused_models_are_kept_whatever_their_step(
+    office: Office, make_model: MakeModel, make_heatmap: Any
+) -> None:
+    """Steps count from 0 again after a loss; and the same model may be refused twice."""
+    models = office.state_dir / "models"
+    office.offer(make_model(models, 1, favours=CAR).path)
+    office.examine_on(make_heatmap(), 20)
+    worse = [make_model(models, step, favours=EMPTY) for step in (90_000, 80_000, 100)]
+    for model in worse:
+        assert office.offer(model.path).reason == "worse"
+    kept = [f"refused-{model.id}" for model in (worse[2], worse[1])]
+    assert sorted(path.name for path in models.glob("refused-*")) == kept
+    again = make_model(models, 100, favours=EMPTY)
+    assert again.path.is_dir()
+    assert office.offer(again.path).reason == "worse"
+    assert not again.path.exists()
+    assert sorted(path.name for path in models.glob("refused-*")) == kept

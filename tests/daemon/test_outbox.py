@@ -41,12 +41,28 @@ def test_a_full_outbox_loses_its_oldest_pair_and_no_label() -> None:
 
 
 def test_labels_alone_are_bounded_too() -> None:
-    """Where only labels wait, the oldest gives way."""
+    """Where only labels wait, the oldest gives way, and is counted as a label."""
     outbox = Outbox(most=2)
     for i in range(5):
         outbox.put("label", i)
     assert sent(outbox) == [3, 4]
-    assert outbox.dropped == {"learner_backlog": 0, "learner_lost": 0}
+    assert not any(outbox.dropped.values())
+    assert outbox.labels_dropped["learner_backlog"] == 3
+
+
+def test_labels_of_every_frame_leave_room_for_pairs() -> None:
+    """A learner that takes fewer messages than somebody labels frames still has all the pairs."""
+    outbox, taken, pairs = Outbox(most=64), 0, 0
+    for second in range(60):
+        for frame in range(35):
+            outbox.put("label", "label")
+            if frame % 7 == 0:
+                outbox.put("pair", second)
+        for _ in range(16):
+            pairs += outbox.next() != "label"
+            outbox.taken(taken := taken + 1)
+    assert outbox.dropped["learner_backlog"] == 0
+    assert pairs == outbox.forwarded == 60 * 5 - outbox.pending_pairs
 
 
 def test_a_lossless_outbox_only_says_that_it_is_full() -> None:
@@ -67,7 +83,7 @@ def test_a_learner_takes_what_it_had_with_it() -> None:
     sent(outbox)
     outbox.taken(1)
     outbox.lost()
-    assert outbox.dropped["learner_lost"] == 1
+    assert outbox.dropped["learner_lost"] == outbox.labels_dropped["learner_lost"] == 1
     assert sent(outbox) == ["pair"]
     outbox.taken(1)  # its successor counts from its own greeting
     assert (outbox.forwarded, outbox.empty) == (2, True)

@@ -15,10 +15,11 @@ from hypothesis import strategies as st
 from rvsense.answer import Answer
 from rvsense.config import Intake, Serving
 from rvsense.daemon.inference import Asked
+from rvsense.daemon.label_use import Use
 from rvsense.daemon.requests import BURST, Requests
 from rvsense.daemon.sockets import bind, request_message_bytes
 from rvsense.errors import ConfigError, FrameError
-from rvsense.frames import AnyFrame, LabelFrame
+from rvsense.frames import LabelFrame
 
 HEATMAP = np.zeros((1, 128, 128, 2), "<f4").tobytes()
 CLASSIFY: dict[str, Any] = {"op": "classify", "shape": [1, 128, 128, 2], "dtype": "<f4"}
@@ -57,28 +58,39 @@ class Office:
         self.client = self.context.socket(kind)
         self.client.connect(endpoint)
         self.inference = FakeInference(model)
-        self.labels: list[AnyFrame] = []
+        self.labels: list[LabelFrame] = []
+        self.use: Use = "taught"
+        self.orders: list[tuple[str, str]] = []
         self.trouble: Exception | None = None
         self.rings = 0
         self.requests = Requests(
             self.router,
             self.inference,  # type: ignore[arg-type]
             take_label=self._take_label,
+            frames=lambda: {"east": [(0, 5), (0, 6)]},
             status=lambda: {"uptime_s": 1.5},
             reload=self._reload,
+            order=self._take_order,
+            record=lambda head: {"lease_s": head.get("lease_s")},
             ring=self._ring,
         )
 
-    def _take_label(self, frame: AnyFrame) -> bool:
+    def _take_label(self, label: LabelFrame) -> Use:
         if self.trouble:
             raise self.trouble
-        self.labels.append(frame)
-        return True
+        self.labels.append(label)
+        return self.use
 
     def _reload(self) -> dict[str, Any]:
         if self.trouble:
             raise self.trouble
         return {"applied": ["log_level"], "needs_restart": []}
+
+    def _take_order(self, what: str, model: str, reply: Any) -> bool:
+        self.orders.append((what, model))
+        if not self.inference.busy:
+            reply({"ok": True, "pinned": what == "rollback"})
+        return not self.inference.busy
 
     def _ring(self) -> None:
         self.rings += 1
@@ -147,10 +159,21 @@ def test_a_busy_daemon_says_so(office: Office) -> None:
 def test_label(office: Office) -> None:
     """A label is taken in as if it had come by the intake."""
     reply = office.ask(LABEL | {"objects": [{"class": "car", "range_m": 5, "azimuth_rad": 0}]})
-    assert (reply["ok"], reply["joined"]) == (True, True)
+    assert (reply["ok"], reply["joined"], reply["use"]) == (True, True, "taught")
     (label,) = office.labels
-    assert isinstance(label, LabelFrame)
     assert (label.site, label.stamp_ns, len(label.objects)) == ("east", 5, 1)
+
+
+def test_a_label_that_came_to_nothing_says_why(office: Office) -> None:
+    """`joined` is for programs of yesterday, `use` is the reason."""
+    office.use = "late"
+    reply = office.ask(LABEL)
+    assert (reply["ok"], reply["joined"], reply["use"]) == (True, False, "late")
+
+
+def test_frames_at_hand(office: Office) -> None:
+    """What a label may still name: epoch and stamp of each frame, by site."""
+    assert office.ask({"op": "frames"})["frames"] == {"east": [[0, 5], [0, 6]]}
 
 
 @pytest.mark.parametrize("key", ["site", "stamp_ns", "objects"])
@@ -207,6 +230,21 @@ def test_bad_requests_are_refused_with_a_code(case: str, office: Office) -> None
     assert (error["ok"], error["error"]["code"]) == (False, code)
     assert error["error"]["message"]
     assert office.ask({"op": "status"})["ok"] is True
+
+
+def test_orders_to_the_model_keeper(office: Office) -> None:
+    """Going back is to the previous model unless one is named; too many orders are refused."""
+    assert office.ask({"op": "rollback"})["pinned"] is True
+    assert office.ask({"op": "rollback", "model": "step-1"})["pinned"] is True
+    assert office.ask({"op": "release"})["pinned"] is False
+    assert office.orders == [
+        ("rollback", "previous"),
+        ("rollback", "step-1"),
+        ("release", "previous"),
+    ]
+    assert office.ask({"op": "rollback", "model": 5})["error"]["code"] == "bad_field"
+    office.inference.busy = True
+    assert office.ask({"op": "rollback"})["error"]["code"] == "busy"
 
 
 def test_deeply_nested_unknown_keys_are_ignored(office: Office) -> None:

@@ -49,36 +49,38 @@ def toy_heatmap(scene: int, i: int) -> np.ndarray[tuple[int, ...], np.dtype[np.f
     return heatmap.astype(np.float32)
 
 
+def toy_pair(i: int) -> Pair:
+    """Pair i of a stream in which the scene changes every third pair."""
+    scene, take = (i // 3) % 4, i // 3
+    return Pair(
+        site="east",
+        epoch=take,
+        stamp_ns=i * 200_000_000,
+        radar_seq=i,
+        camera_seq=i,
+        skew_ns=0,
+        codec="jpeg",
+        heatmap=toy_heatmap(scene, i),
+        image=toy_jpeg(scene, i),
+    )
+
+
+def toy_label(i: int) -> Label:
+    """What an annotator says of the radar frame of pair i."""
+    pair = toy_pair(i)
+    return Label(pair.site, pair.epoch, pair.stamp_ns, CLASSES[(i // 3) % 4], pair.heatmap)
+
+
 @pytest.fixture
 def make_pair() -> Callable[[int], Pair]:
-    """`make_pair(i)`: pair i of a stream in which the scene changes every third pair."""
-
-    def make(i: int) -> Pair:
-        scene, take = (i // 3) % 4, i // 3
-        return Pair(
-            site="east",
-            epoch=take,
-            stamp_ns=i * 200_000_000,
-            radar_seq=i,
-            camera_seq=i,
-            skew_ns=0,
-            codec="jpeg",
-            heatmap=toy_heatmap(scene, i),
-            image=toy_jpeg(scene, i),
-        )
-
-    return make
+    """`make_pair(i)`: see `toy_pair`."""
+    return toy_pair
 
 
 @pytest.fixture
-def make_label(make_pair: Callable[[int], Pair]) -> Callable[[int], Label]:
-    """`make_label(i)`: what an annotator says of the radar frame of pair i."""
-
-    def make(i: int) -> Label:
-        pair = make_pair(i)
-        return Label(pair.site, pair.epoch, pair.stamp_ns, CLASSES[(i // 3) % 4], pair.heatmap)
-
-    return make
+def make_label() -> Callable[[int], Label]:
+    """`make_label(i)`: see `toy_label`."""
+    return toy_label
 
 
 class ToyNetwork(nn.Module):
@@ -100,31 +102,47 @@ class ToyNetwork(nn.Module):
         return y
 
 
-@pytest.fixture
-def toy_teacher() -> Teacher:
+SMALL = Learning(
+    preset="edge",
+    device="cpu",
+    niceness=0,
+    batch=6,
+    queue=20,
+    pool_pairs=24,
+    min_pool_pairs=8,
+    heldout_pairs=8,
+    warmup_steps=3,
+    publish_every_steps=5,
+    steps_per_pair=0.5,
+    max_labels=40,
+    ema_samples=60,
+)
+
+
+def small_teacher() -> Teacher:
     """A frozen teacher that costs next to nothing."""
     network = ToyNetwork().eval().requires_grad_(False)
     return Teacher(network, lambda u8: u8.float() / 255, KEY_DIM, "toy", "random", CPU)
 
 
+def small_trainer(learning: Learning, teacher: Teacher) -> Trainer:
+    """A trainer from the same seed every time."""
+    preset = preset_of(learning, "edge")
+    key_dim = learning.short_keys or KEY_DIM
+    encoder = build_encoder(EncoderSpec("residual", preset.channels, key_dim, width=4), seed=3)
+    return Trainer(learning, preset, teacher, encoder, seed=3, device=CPU)
+
+
+@pytest.fixture
+def toy_teacher() -> Teacher:
+    """See `small_teacher`."""
+    return small_teacher()
+
+
 @pytest.fixture
 def settings() -> Learning:
     """Small numbers, so that every boundary is crossed within a few pairs."""
-    return Learning(
-        preset="edge",
-        device="cpu",
-        niceness=0,
-        batch=6,
-        queue=20,
-        pool_pairs=24,
-        min_pool_pairs=8,
-        heldout_pairs=8,
-        warmup_steps=3,
-        publish_every_steps=5,
-        steps_per_pair=0.5,
-        max_labels=40,
-        ema_samples=60,
-    )
+    return SMALL
 
 
 @pytest.fixture
@@ -132,17 +150,6 @@ def make_trainer(toy_teacher: Teacher, settings: Learning) -> Callable[..., Trai
     """`make_trainer(**changed_settings)`: a trainer from the same seed every time."""
 
     def make(**changes: object) -> Trainer:
-        learning = replace(settings, **changes)  # type: ignore[arg-type]
-        preset = preset_of(learning, "edge")
-        key_dim = learning.short_keys or KEY_DIM
-        spec = EncoderSpec("residual", preset.channels, key_dim, width=4)
-        return Trainer(
-            learning,
-            preset,
-            toy_teacher,
-            build_encoder(spec, seed=3),
-            seed=3,
-            device=CPU,
-        )
+        return small_trainer(replace(settings, **changes), toy_teacher)  # type: ignore[arg-type]
 
     return make

@@ -24,6 +24,7 @@ from rvsense.learner import state
 from rvsense.learner.follower import follow
 from rvsense.learner.group import Group
 from rvsense.learner.presets import PRESETS
+from rvsense.learner.shortage import ShortageError
 from rvsense.learner.teacher import Teacher, tensors_sha256
 from rvsense.learner.trainer import Trainer
 from rvsense.learner.world import ALONE, World
@@ -35,7 +36,7 @@ CHANNELS = ("magnitude", "motion")
 RESIDUAL = EncoderSpec("residual", CHANNELS, KEY_DIM, width=4)
 LEARNING = Learning(
     preset="edge", device="cpu", batch=8, queue=30, pool_pairs=PAIRS, min_pool_pairs=8,
-    heldout_pairs=0, warmup_steps=3, ema_samples=60,
+    heldout_pairs=0, warmup_steps=3, ema_samples=60, precision="float32",
 )  # fmt: skip
 ALL_TERMS = replace(LEARNING, batch=15, learning_rate=0.003, intra_modal=0.5, soft_targets=0.3)
 
@@ -125,6 +126,20 @@ def a_broken_rank(trainer: Trainer) -> dict[str, Any]:
     }
 
 
+def a_short_step(trainer: Trainer) -> dict[str, Any]:
+    """A step, one that a rank has no memory for, and more."""
+    losses = [trainer.train().loss]
+    before = digest(trainer), trainer.generator.get_state().tolist()
+    try:
+        trainer.train()
+        said = ""
+    except ShortageError as error:
+        said = str(error)
+    changed = before != (digest(trainer), trainer.generator.get_state().tolist())
+    losses += [trainer.train().loss for _ in range(4)]
+    return {"losses": losses, "said": said, "changed": changed, "batch": trainer.batch_size.now}
+
+
 def back_and_again(trainer: Trainer) -> dict[str, Any]:
     """The losses after a checkpoint, and those after it has been put back."""
     for _ in range(3):
@@ -162,6 +177,42 @@ def break_gradients(trainer: Trainer) -> None:
     )
 
 
+def second_time() -> Callable[..., None]:
+    """Runs out of memory when it is called for the second time."""
+    calls = iter(range(1000))
+
+    def call(*_: object) -> None:
+        if next(calls) == 1:
+            raise RuntimeError("DefaultCPUAllocator: can't allocate memory")
+
+    return call
+
+
+def short_forward(trainer: Trainer) -> None:
+    """In the middle of the encoder."""
+    layers = [module for module in trainer.encoder.modules() if isinstance(module, nn.Conv2d)]
+    layers[len(layers) // 2].register_forward_pre_hook(second_time())
+
+
+def short_loss(trainer: Trainer) -> None:
+    """When all queries are there."""
+    admissible, call = trainer.queue.admissible, second_time()
+
+    def asked(*arguments: Any, **named: Any) -> Tensor:
+        call()
+        return admissible(*arguments, **named)
+
+    trainer.queue.admissible = asked  # type: ignore[method-assign]
+
+
+def short_backward(trainer: Trainer) -> None:
+    """On the way back, at the last of the gradients."""
+    next(trainer.encoder.parameters()).register_hook(  # type: ignore[no-untyped-call]
+        second_time()
+    )
+
+
+SHORT = {"forward": short_forward, "loss": short_loss, "backward": short_backward}
 Scene = tuple[Learning, Callable[[], RadarEncoder], Callable[[Trainer], dict[str, Any]]]
 SHUFFLED = replace(ALL_TERMS, shuffle_bn=True)
 SCENES: dict[str, Scene] = {
@@ -169,9 +220,13 @@ SCENES: dict[str, Scene] = {
     "vgg_shuffled": (replace(LEARNING, shuffle_bn=True), small_vgg, twenty_steps),
     "norm": (ALL_TERMS, lambda: Precise(residual()), twenty_steps),
     "norm_shuffled": (SHUFFLED, residual, twenty_steps),
+    "short": (replace(ALL_TERMS, precision="bfloat16"), residual, twenty_steps),
     "restore": (SHUFFLED, lambda: small_vgg(0.5), back_and_again),
     "broken": (LEARNING, residual, a_broken_rank),
     "forgotten": (LEARNING, small_vgg, forgetting),
+    "short_forward": (LEARNING, residual, a_short_step),
+    "short_loss": (SHUFFLED, residual, a_short_step),
+    "short_backward": (ALL_TERMS, lambda: Precise(residual()), a_short_step),
     "quiet": (replace(LEARNING, group_timeout_s=5.0), small_vgg, a_quiet_while),
 }
 
@@ -183,6 +238,9 @@ def play(name: str, scene: Scene, rank: int, size: int) -> dict[str, Any]:
     trainer = trainer_of(learning, encoder(), world)
     if name == "broken" and rank == size - 1:
         break_gradients(trainer)
+    where = name.removeprefix("short_")
+    if where in SHORT and rank == (0 if where == "loss" else size - 1):
+        SHORT[where](trainer)
     seen: dict[str, Any] = {}
     if rank > 0:
         assert isinstance(world, Group)

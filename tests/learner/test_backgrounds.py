@@ -3,6 +3,7 @@
 import pytest
 import torch
 
+from rvsense.learner import backgrounds as module
 from rvsense.learner.backgrounds import FIRST, Backgrounds
 from rvsense.learner.place import place_of, site_of, sites_of
 from rvsense.learner.queue import KeyQueue
@@ -57,6 +58,21 @@ def test_it_goes_on_from_its_state() -> None:
     assert seen(first, rest, NORTH) == seen(second, rest, NORTH)
     places = torch.tensor([NORTH, SOUTH])
     assert torch.equal(first.less(keys[:2], places), second.less(keys[:2], places))
+
+
+def test_of_very_many_sites_the_last_seen_are_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever their names; and a restored one forgets the same ones."""
+    monkeypatch.setattr(module, "MOST_SITES", 4)
+    first, second = Backgrounds(8, centre=True), Backgrounds(8, centre=True)
+    key = torch.ones(8)
+    for n in range(10):
+        first.see(key, place_of(f"site {n}", 0))
+    first.see(key, place_of("site 6", 0))
+    second.load(first.state())
+    for it in (first, second):
+        it.see(key, place_of("another", 0))
+        names = ("site 8", "site 9", "site 6", "another")
+        assert it.state()["sites"].tolist() == [site_of(place_of(name, 0)) for name in names]
 
 
 def test_negatives_of_the_same_site_and_of_no_other() -> None:

@@ -41,6 +41,19 @@ def test_still_scene_has_the_lowest_motion() -> None:
     assert not encoder_input(frame[:, :1], ("motion",)).any()
 
 
+@pytest.mark.parametrize("chirps", [1, 4, 16])
+@pytest.mark.parametrize("signs", [(1, 1), (1, -1)])
+def test_huge_values_saturate(chirps: int, signs: tuple[int, int]) -> None:
+    """What is finite but overflows in squares, sums or differences is as large as can be."""
+    huge = np.full((1, chirps, 128, 128, 2), 3e38, np.float32)
+    huge[:, : chirps // 2] *= signs[0]
+    huge[:, chirps // 2 :] *= signs[1]
+    large = np.full_like(huge, 1e9)
+    x, most = encoder_input(huge, BOTH), encoder_input(large, ("magnitude",))
+    assert torch.equal(x[:, :1], most)
+    assert torch.isfinite(x).all()
+
+
 def test_magnitude_is_of_chirp_0() -> None:
     """The other chirps, and the phase, do not enter the paper's input."""
     frame = heatmaps(1, 4)

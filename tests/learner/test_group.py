@@ -1,6 +1,7 @@
 """Two ranks on a CPU do what one process does; the scenes are played by ranks.py."""
 
 import json
+import math
 import os
 import socket
 import subprocess
@@ -72,12 +73,25 @@ def test_two_ranks_lose_what_one_process_loses(
 
 @pytest.mark.parametrize(
     "scene",
-    ["vgg", "vgg_shuffled", "norm", "norm_shuffled", "restore", "broken", "forgotten", "quiet"],
+    [
+        *("vgg", "vgg_shuffled", "norm", "norm_shuffled"),
+        *("short", "restore", "broken", "forgotten", "quiet"),
+        *("short_forward", "short_loss", "short_backward"),
+    ],
 )
 def test_all_ranks_hold_the_same(played: tuple[Scenes, Scenes, Scenes], scene: str) -> None:
     """Weights, statistics, average, momentum and queue, to the bit."""
     _, leader, follower = played
     assert leader[scene]["digest"] == follower[scene]["digest"]
+
+
+def test_statistics_of_short_numbers_are_taken_in_long_ones(
+    played: tuple[Scenes, Scenes, Scenes],
+) -> None:
+    """In bfloat16 two ranks begin as one process does, and go on learning."""
+    one, leader, _ = played
+    assert leader["short"]["losses"][0] == pytest.approx(one["short"]["losses"][0], rel=0.02)
+    assert all(map(math.isfinite, leader["short"]["losses"]))
 
 
 def test_shuffling_matters_to_batch_statistics_alone(
@@ -113,6 +127,22 @@ def test_one_broken_rank_lets_no_rank_step(played: tuple[Scenes, Scenes, Scenes]
     assert leader["broken"]["queue_grew"]
     assert leader["broken"]["encoder"] == one["broken"]["encoder"]
     assert leader["broken"]["digest"] == follower["broken"]["digest"]
+
+
+@pytest.mark.parametrize(
+    ("scene", "batch"), [("short_forward", 4), ("short_loss", 7), ("short_backward", 7)]
+)
+def test_one_rank_without_memory_lets_no_rank_step(
+    played: tuple[Scenes, Scenes, Scenes], scene: str, batch: int
+) -> None:
+    """In the encoder, at the loss (of rank 0), on the way back: nobody waits, and nobody moves."""
+    one, leader, _ = played
+    assert "memory" in leader[scene]["said"]
+    assert not leader[scene]["changed"]
+    assert leader[scene]["batch"] == batch
+    assert all(map(math.isfinite, leader[scene]["losses"]))
+    if scene == "short_backward":  # in double precision, so that it can be compared
+        assert leader[scene]["losses"] == pytest.approx(one[scene]["losses"], abs=WITHIN)
 
 
 def test_synchronised_encoders_serve_as_before() -> None:

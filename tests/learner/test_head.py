@@ -22,12 +22,14 @@ def blobs(count: int, spread: float, seed: int = 0) -> tuple[torch.Tensor, torch
 
 @pytest.mark.parametrize("strength", [1e-3, 1e-1])
 def test_fit_is_that_of_scikit_learn(strength: float) -> None:
-    """Same objective, same optimum: probabilities agree to four digits."""
+    """Same objective, pseudo-labels included, and same optimum: four digits agree."""
     x, labels = blobs(90, 1.0)
     fit = headfit.fit_linear(x.double(), labels, strength)
     z = ((x.double() - fit.mean) / fit.std).numpy()
     peer = LogisticRegression(C=1 / (strength * len(labels)), tol=1e-8, max_iter=5000)
-    wanted = peer.fit(z, labels.numpy()).predict_proba(z)
+    pseudo = np.concatenate([z, np.zeros((CLASSES, 6))])
+    peer.fit(pseudo, np.concatenate([labels.numpy(), np.arange(CLASSES)]))
+    wanted = peer.predict_proba(z)
     ours = torch.softmax(fit.logits(x.double()), dim=1).numpy()
     assert np.abs(ours - wanted).max() < 1e-4
 
@@ -119,3 +121,46 @@ def test_constant_features_do_no_harm() -> None:
     head = headfit.fit_head(x, labels, torch.arange(40))
     assert head is not None
     assert torch.isfinite(head.probabilities(x)).all()
+
+
+def test_a_class_without_labels_keeps_a_probability() -> None:
+    """Two of the four are never labelled: their frames are not certainly something else."""
+    x, labels = blobs(80, 1.0)
+    shown = labels < 2
+    head = headfit.fit_head(x[shown], labels[shown], torch.arange(40))
+    assert head is not None
+    others = head.probabilities(x)[~shown, 2:].sum(dim=1)
+    assert others.mean() > 0.01
+    assert head.probabilities(x).isfinite().all()
+
+
+def test_far_from_every_label_the_answer_is_less_sure() -> None:
+    """The same answer, at a direction that no label has, with less confidence."""
+    x, labels = blobs(60, 0.5)
+    x = torch.cat([x, torch.zeros(60, 1)], dim=1)
+    head = headfit.fit_head(x, labels, torch.arange(60))
+    assert head is not None
+    far = x + 30 * F.one_hot(torch.tensor(6), 7)
+    near_answer, far_answer = head.probabilities(x), head.probabilities(far)
+    assert torch.equal(near_answer.argmax(dim=1), far_answer.argmax(dim=1))
+    assert far_answer.amax(dim=1).mean() < near_answer.amax(dim=1).mean() - 0.1
+
+
+def test_uncertainty_is_that_of_the_posterior() -> None:
+    """The low-rank form against the covariance written out, with fewer labels than features."""
+    x = torch.randn(9, 14, generator=torch.Generator().manual_seed(0)).double()
+    known, doubt = headfit.directions(x).uncertainty(0.1)
+    z = (x - x.mean(dim=0)) / x.std(dim=0, correction=0)
+    precision = headfit.CURVATURE * z.T @ z + 9 * 0.1 * torch.eye(14)
+    wanted = torch.linalg.inv(precision)
+    assert torch.allclose(doubt * (torch.eye(14) - known.T @ known), wanted, atol=1e-10)
+
+
+def test_a_few_stretches_hardly_move_the_temperature() -> None:
+    """With a prior the temperature lies between 1 and that of the labels alone."""
+    x, labels = blobs(12, 1.0)
+    logits = 20 * x[:, :CLASSES].double()
+    alone = headfit.best_temperature(logits, labels)
+    drawn = headfit.best_temperature(logits, labels, pull=1 / 0.09)
+    assert alone > 2
+    assert 1 < drawn < alone / 1.5

@@ -63,6 +63,25 @@ def test_a_query_without_negatives_pulls_at_nothing(changes: dict[str, Any]) -> 
     assert (gradient[[0, 1, 3, 4]].abs().sum(dim=1) > 1e-3).all()
 
 
+@pytest.mark.parametrize("changes", [{}, {"decoupled": True}, {"soft_targets": 0.5}])
+def test_a_barred_key_moves_a_query_no_more_than_one_that_is_not_there(
+    changes: dict[str, Any],
+) -> None:
+    """Loss and gradient are those of the admissible keys alone."""
+    whole, positive, negative, _ = some_keys()
+    left = torch.tensor([0, 3, 6])
+    mask = torch.isin(torch.arange(7), left).repeat(5, 1)
+    objective, found = Objective(0.2, 0, **changes), []
+    for keys, fit in ((negative, mask), (negative[left], mask[:, left])):
+        q = whole.clone().requires_grad_()
+        logits = loss.similarity(q, positive, keys, fit, 0.2)
+        value = objective.cross_modal(logits, positive, keys, fit)
+        found.append((value.detach(), *torch.autograd.grad(value, q)))
+    assert found[0][1].abs().sum() > 0
+    for barred, absent in zip(*found, strict=True):
+        torch.testing.assert_close(barred, absent)
+
+
 def test_soft_targets_are_shares_of_what_is_admissible() -> None:
     """They sum to one, are zero on masked keys, and are one-hot where there is no other."""
     _, positive, negative, mask = some_keys()

@@ -1,100 +1,23 @@
 """A real learner process driven over a real socket."""
 
 import io
-import os
 import signal
-import subprocess
-import sys
-import tempfile
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import psutil
 import pytest
-import zmq
 from PIL import Image
 
 from rvsense import link, published
 from rvsense.config import Learning
-from rvsense.learner.main import settings_json
 from rvsense.link import Label, Pair
 from rvsense.replay.simulate.plan import SequencePlan
 from rvsense.replay.simulate.scene import Scene
+from tests.learner.running import learner
 
 pytestmark = pytest.mark.process
-PATIENCE_MS = 60_000
-
-
-class Peer:
-    """A learner process and the daemon's end of its link."""
-
-    def __init__(
-        self, learning: Learning, state_dir: Path, socket_dir: Path, parent: int | None, ranks: int
-    ) -> None:
-        endpoint = f"ipc://{socket_dir}/learner"
-        command = [sys.executable]
-        if ranks > 1:
-            command += ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node"]
-            command += [str(ranks)]
-        command += ["-m", "rvsense.learner", "--endpoint", endpoint]
-        command += ["--state-dir", str(state_dir)]
-        command += [] if parent is None else ["--parent", str(parent)]
-        command += ["--config-json", settings_json(learning, 7)]
-        environment = os.environ | {"OMP_NUM_THREADS": "1"}
-        self.process = subprocess.Popen(command, env=environment, stderr=subprocess.PIPE)
-        self.context = zmq.Context()
-        self.context.linger = 0
-        self.socket = self.context.socket(zmq.DEALER)
-        self.socket.connect(endpoint)
-
-    def say(self, message: list[Any]) -> None:
-        """Send one message."""
-        self.socket.send_multipart(message)
-
-    @property
-    def ranks(self) -> list[psutil.Process]:
-        """The learners that torchrun has started; none when it has ended."""
-        if self.process.poll() is not None:
-            return []
-        found: list[psutil.Process] = psutil.Process(self.process.pid).children(recursive=True)
-        return found
-
-    def until(self, op: str) -> dict[str, Any]:
-        """Wait for the next message of that kind."""
-        while self.socket.poll(PATIENCE_MS):
-            heard, values, _ = link.unpack(self.socket.recv_multipart())
-            if heard == op:
-                return values
-        raise AssertionError(f"no {op!r} from the learner")
-
-
-@contextmanager
-def learner(
-    learning: Learning,
-    state_dir: Path,
-    parent: int | None = None,
-    *,
-    alone: bool = False,
-    ranks: int = 1,
-) -> Iterator[Peer]:
-    """A learner that is gone afterwards, whatever happens.
-
-    `alone`: one without a parent; `ranks`: so many processes under torchrun.
-    """
-    with tempfile.TemporaryDirectory() as socket_dir:  # short: ipc paths end at 107 bytes
-        owner = None if alone else parent or os.getpid()
-        peer = Peer(learning, state_dir, Path(socket_dir), owner, ranks)
-        try:
-            yield peer
-        finally:
-            for process in [*peer.ranks, peer.process]:
-                process.kill()
-            peer.process.communicate()
-            peer.socket.close()
-            peer.context.term()
 
 
 @pytest.fixture
@@ -108,7 +31,7 @@ def lockstep_run(
 ) -> dict[str, Any]:
     """One whole run of 24 pairs; what `drained` says."""
     with learner(learning, state_dir) as peer:
-        peer.say(link.pack("hello", lockstep=True, daemon="test"))
+        peer.say(link.pack("hello", lockstep=True, daemon="test", life="1"))
         for i in range(24):
             peer.say(link.pack_pair(make_pair(i)))
         peer.say(link.pack("drain"))
@@ -144,7 +67,7 @@ def test_conversation(
     """Every pair and label is acknowledged, also a broken one; a model with a head comes out."""
     with learner(quick, tmp_path) as peer:
         peer.say(link.pack_pair(make_pair(99)))  # before hello: not taken
-        peer.say(link.pack("hello", lockstep=False, daemon="test"))
+        peer.say(link.pack("hello", lockstep=False, daemon="test", life="1"))
         ready = peer.until("ready")
         assert (ready["preset"], ready["step"], ready["restored"]) == ("edge", 0, False)
         assert ready["teacher_weights"] == "random"
@@ -190,7 +113,7 @@ def test_the_detector_labels_what_the_camera_sees(
     )
     images = [drawn_jpeg("pedestrian", 502), drawn_jpeg("cyclist", 503), drawn_jpeg("empty", 501)]
     with learner(learning, tmp_path) as peer:
-        peer.say(link.pack("hello", lockstep=True, daemon="test"))
+        peer.say(link.pack("hello", lockstep=True, daemon="test", life="1"))
         for i in range(18):
             peer.say(link.pack_pair(replace(make_pair(i), image=images[i % 3])))
         peer.say(link.pack("drain"))
@@ -215,7 +138,7 @@ def test_a_signal_saves_and_exits(
 ) -> None:
     """SIGTERM, and Ctrl-C on a learner of its own, end with a checkpoint that is gone on from."""
     with learner(quick, tmp_path, alone=ending == signal.SIGINT) as peer:
-        peer.say(link.pack("hello", lockstep=True, daemon="test"))
+        peer.say(link.pack("hello", lockstep=True, daemon="test", life="1"))
         for i in range(16):
             peer.say(link.pack_pair(make_pair(i)))
         while peer.until("taken")["count"] < 16:
@@ -224,7 +147,7 @@ def test_a_signal_saves_and_exits(
         step = peer.until("stopped")["step"]
         assert peer.process.wait(20) == 0
     with learner(quick, tmp_path) as peer:
-        peer.say(link.pack("hello", lockstep=True, daemon="test"))
+        peer.say(link.pack("hello", lockstep=True, daemon="test", life="1"))
         ready = peer.until("ready")
         assert (ready["restored"], ready["step"]) == (True, step)
         assert step > 0
@@ -246,6 +169,16 @@ def test_bad_settings_exit_78(tmp_path: Path, settings: Learning) -> None:
         assert errors.count(b"\n") == 1
 
 
+def test_what_the_disk_refuses_is_named(quick: Learning, tmp_path: Path) -> None:
+    """A folder where its lock should be: one line with its path, and status 1."""
+    (tmp_path / "learner.lock").mkdir()
+    with learner(quick, tmp_path) as peer:
+        _, errors = peer.process.communicate(timeout=120)
+        assert peer.process.returncode == 1
+        assert str(tmp_path / "learner.lock").encode() in errors
+        assert errors.count(b"\n") == 1
+
+
 def test_two_ranks_under_torchrun(
     quick: Learning, tmp_path: Path, make_pair: Callable[[int], Pair]
 ) -> None:
@@ -254,7 +187,7 @@ def test_two_ranks_under_torchrun(
     A rank that is killed ends the job, and what was learned is saved.
     """
     with learner(quick, tmp_path, alone=True, ranks=2) as peer:
-        peer.say(link.pack("hello", lockstep=True, daemon="test"))
+        peer.say(link.pack("hello", lockstep=True, daemon="test", life="1"))
         for i in range(20):
             peer.say(link.pack_pair(make_pair(i)))
         model = published.open_model(Path(peer.until("model")["path"]))
@@ -267,7 +200,7 @@ def test_two_ranks_under_torchrun(
         assert step > 4
         assert peer.process.wait(30) == 0
     with learner(quick, tmp_path, alone=True, ranks=2) as peer:
-        peer.say(link.pack("hello", lockstep=True, daemon="test"))
+        peer.say(link.pack("hello", lockstep=True, daemon="test", life="1"))
         ready = peer.until("ready")
         assert (ready["restored"], ready["step"]) == (True, step)
         for i in range(20, 24):

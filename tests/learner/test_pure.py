@@ -79,7 +79,7 @@ def test_free_training_waits_when_pairs_are_used_up() -> None:
 
 
 def test_average_follows_weights_and_buffers() -> None:
-    """The first updates are averaged evenly; counters are copied, not blended."""
+    """The first updates hardly lag behind; counters are copied, not blended."""
     spec = EncoderSpec("residual", ("magnitude",), 4, width=2)
     encoder = build_encoder(spec, seed=0)
     average = Average(encoder, horizon_samples=1000)
@@ -92,10 +92,27 @@ def test_average_follows_weights_and_buffers() -> None:
     start = build_encoder(spec, seed=0).state_dict()
     for name, tensor in ours.items():
         if tensor.is_floating_point():
-            assert torch.allclose(tensor, (start[name] + 3 + 6) / 3)
+            first = start[name] + (3 - start[name]) * 8 / 9
+            assert torch.allclose(tensor, first + (6 - first) * 8 / 10)
         else:
             assert tensor.item() == 6
     assert not average.encoder.training
+
+
+def test_average_of_a_long_run_has_the_horizon_asked_for() -> None:
+    """And of a run that is shorter than eight horizons, a shorter one."""
+    encoder = build_encoder(EncoderSpec("residual", ("magnitude",), 4, width=2), seed=0)
+    for step, share in ((100, 8 / 108), (10_000, 10 / 1000)):
+        average = Average(encoder, horizon_samples=1000)
+        with torch.no_grad():
+            for mean, weight in zip(
+                average.encoder.parameters(), encoder.parameters(), strict=True
+            ):
+                mean.fill_(0.0)
+                weight.fill_(1.0)
+        average.follow(encoder, step=step, batch=10)
+        for mean in average.encoder.parameters():
+            assert torch.allclose(mean, torch.tensor(share))
 
 
 def test_augmentation_moves_the_whole_picture() -> None:
@@ -148,7 +165,8 @@ def test_learner_imports_neither_daemon_nor_replay() -> None:
 
 def test_pure_files_stay_pure() -> None:
     """Decisions know no socket, clock or thread; only the process's files do."""
-    shell = {"main.py", "service.py", "publication.py", "keeping.py", "lock.py", "group.py"}
+    shell = {"main.py", "reception.py", "service.py", "publication.py", "keeping.py"}
+    shell |= {"lock.py", "group.py", "yielding.py", "vitals.py", "door.py", "tryout.py", "hush.py"}
     for path in FOLDER.glob("*.py"):
         roots = {name.split(".")[0] for name in imported(path)}
         if path.name not in shell:

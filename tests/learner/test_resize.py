@@ -26,15 +26,15 @@ def material(make_pair: MakePair, make_label: MakeLabel) -> tuple[list[Pair], li
 
 def start(trainer: Trainer, state_dir: Path) -> Service:
     """A service that has been greeted in lock-step."""
-    service = Service(trainer, state_dir, lambda _: None, lambda: 0.0)
-    service.handle(*link.unpack(link.pack("hello", lockstep=True, daemon="test")))
+    service = Service(trainer, state_dir, lambda *_: True, lambda: 0.0)
+    service.hear(b"1", link.pack("hello", lockstep=True, daemon="test", life="1"))
     return service
 
 
 def feed(service: Service, pairs: list[Pair], labels: list[Label]) -> None:
     """Deliver pairs and labels as a daemon does."""
     for message in [*map(link.pack_pair, pairs), *map(link.pack_label, labels)]:
-        service.handle(*link.unpack(message))
+        service.hear(b"1", message)
 
 
 @pytest.mark.parametrize(("pool", "ring", "labels"), [(9, 1, 9), (40, 5, 40)])

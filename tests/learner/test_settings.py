@@ -2,19 +2,22 @@
 
 import json
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
-from rvsense.config import Learning
+from rvsense.config import Config, Learning
 from rvsense.errors import ConfigError
+from rvsense.learner import main as module
 from rvsense.learner.main import main, read_settings, settings_json
 
 
 def test_settings_survive_the_command_line() -> None:
     """What the daemon writes is read back equal; what is left out has its default."""
     learning = replace(Learning(), pool_pairs=100, augment=False, learning_rate=0.5)
-    assert read_settings(settings_json(learning, 7)) == (learning, 7)
-    assert read_settings("{}") == (Learning(), 0)
+    config = read_settings(settings_json(learning, 7))
+    assert (config.learning, config.seed) == (learning, 7)
+    assert read_settings("{}") == Config()
 
 
 @pytest.mark.parametrize(
@@ -50,3 +53,43 @@ def test_what_cannot_be_read_exits_78(text: str, capsys: pytest.CaptureFixture[s
     status = main(["--endpoint", "ipc:///none", "--state-dir", "none", "--config-json", text])
     assert status == 78
     assert capsys.readouterr().err.startswith("rvsense learner: ")
+
+
+def test_a_learner_of_its_own_does_not_take_a_daemons_directory(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Both prune `models/`; so, unless told where, it is a folder within."""
+    taken: list[Path] = []
+    monkeypatch.setenv("STATE_DIRECTORY", str(tmp_path))
+
+    def run(_: str, state_dir: Path, *__: object, **___: object) -> int:
+        taken.append(state_dir)
+        return 0
+
+    monkeypatch.setattr(module, "run", run)
+    for more in ([], ["--state-dir", str(tmp_path)]):
+        assert main(["--listen", "ipc:///none", *more]) == 0
+    assert taken == [tmp_path / "learner", tmp_path]
+
+
+def test_a_file_says_where_to_listen_and_how_to_learn(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """One file serves the learner and its daemons; flags win over it, and no address is usage."""
+    seen: list[tuple[str, int, int]] = []
+
+    def run(
+        endpoint: str, _: Path, learning: Learning, seed: int, *__: object, **___: object
+    ) -> int:
+        seen.append((endpoint, learning.batch, seed))
+        return 0
+
+    monkeypatch.setattr(module, "run", run)
+    file = tmp_path / "north.toml"
+    file.write_text('learner = "tcp://127.0.0.1:5570"\nseed = 4\n[learning]\nbatch = 32\n')
+    assert main(["--config", str(file)]) == 0
+    more = ["--listen", "ipc:///none", "--config-json", '{"batch": 16}']
+    assert main(["--config", str(file), *more]) == 0
+    assert seen == [("tcp://127.0.0.1:5570", 32, 4), ("ipc:///none", 16, 4)]
+    assert main([]) == 2
+    assert "--listen" in capsys.readouterr().err

@@ -10,6 +10,7 @@ from rvsense.errors import ConfigError, FrameError
 from rvsense.learner import images
 from rvsense.learner.teacher import VggSlice, edge_teacher, paper_teacher
 from rvsense.machine import pick_device
+from tests.fuzz.golden import jpeg
 
 CPU = torch.device("cpu")
 
@@ -108,6 +109,24 @@ def test_huge_image_is_refused_unread() -> None:
     """Dimensions over the limit are refused by the header alone; the rest need not exist."""
     with pytest.raises(FrameError, match="60000x60000"):
         images.decode_image("jpeg", header(60_000, 60_000), None)
+
+
+@pytest.mark.parametrize("length", [0, 2, 200])
+def test_a_size_that_hides_from_us_is_refused(length: int) -> None:
+    """Decoders take FF 00 between segments for no segment, and find the huge picture behind it."""
+    hidden = b"\xff\x00" + length.to_bytes(2, "big") + header(65_500, 65_500)[2:]
+    with pytest.raises(FrameError, match="no JPEG frame header"):
+        images.decode_image("jpeg", header(48, 64, hidden), None)
+
+
+def test_scans_without_end_are_refused_undecoded() -> None:
+    """Each costs the time of a whole picture; a progressive one of the usual kind is read."""
+    usual = jpeg(64, 64, progressive=True)
+    scan = usual.rpartition(b"\xff\xda")[2].removesuffix(b"\xff\xd9")
+    assert images.decode_image("jpeg", usual, None).shape == (3, 64, 64)
+    endless = usual[:-2] + (b"\xff\xda" + scan) * images.MAX_SCANS + b"\xff\xd9"
+    with pytest.raises(FrameError, match="scans; at most"):
+        images.decode_image("jpeg", endless, None)
 
 
 @pytest.mark.parametrize(

@@ -67,6 +67,7 @@ def test_auto_and_whole_numbers_for_floats(write: Any) -> None:
         ('[learning]\nmomentum = "auto"', "learning.momentum", '"auto"', "from 0.0 to 0.999"),
         ("[pairing]\noffset_s = -11", "pairing.offset_s", "-11", "auto or a number from -10.0"),
         ('[serving]\ndevice = "gpu"', "serving.device", '"gpu"', "auto, cpu or cuda"),
+        ('[learning]\ninputs = "x"', "learning.inputs", '"x"', "empty, magnitude or mag"),
         ("seed = 9223372036854775808", "seed", "9223372036854775808", "below 2**63"),
         ("state_dir = 1979-05-27", "state_dir", "datetime.date(1979, 5, 27)", "text"),
         ('state_dir = "a\\u0007"', "state_dir", '"a\\u0007"', "text without control"),
@@ -139,7 +140,8 @@ def test_impossible_together(flags: dict[str, object], message: str) -> None:
 )
 def test_endpoints_taken(endpoint: str) -> None:
     """What libzmq can bind for another process to reach is allowed."""
-    assert configfile.load(None, {"endpoints.intake": endpoint}).endpoints.intake == endpoint
+    flags = {"endpoints.intake": endpoint, "access.insecure": True}
+    assert configfile.load(None, flags).endpoints.intake == endpoint
 
 
 @pytest.mark.parametrize(
@@ -166,6 +168,35 @@ def test_endpoints_refused(endpoint: str) -> None:
     assert "tcp://HOST:PORT" in line
 
 
+@pytest.mark.parametrize("host", ["*", "0.0.0.0", "192.168.0.7", "[::]", "[fe80::1%eth0]", "eth0"])
+@pytest.mark.parametrize("name", ["intake", "results", "requests"])
+def test_what_other_machines_reach_needs_keys(name: str, host: str) -> None:
+    """Refused by default, naming the remedy; taken with keys, or when the risk is taken."""
+    wanted: dict[str, object] = {f"endpoints.{name}": f"tcp://{host}:7000"}
+    with pytest.raises(ConfigError) as caught:
+        configfile.load(None, wanted)
+    assert f"endpoints.{name}" in str(caught.value)
+    assert "--keys" in str(caught.value)
+    assert "--insecure" in str(caught.value)
+    for remedy in ({"access.keys": "/etc/rvsense/keys"}, {"access.insecure": True}):
+        assert configfile.load(None, wanted | remedy).endpoints
+
+
+def test_http_beyond_this_machine_is_a_risk_with_keys_too() -> None:
+    """No key protects HTTP."""
+    wanted: dict[str, object] = {"endpoints.http": "0.0.0.0:9464", "access.keys": "/k"}
+    with pytest.raises(ConfigError, match=r"endpoints\.http.*proxy.*--insecure"):
+        configfile.load(None, wanted)
+    assert configfile.load(None, wanted | {"access.insecure": True})
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "127.8.8.8", "[::1]", "localhost", "lo"])
+def test_what_stays_on_this_machine_needs_none(host: str) -> None:
+    """Loopback, under each of its names, and ipc."""
+    assert configfile.load(None, {"endpoints.intake": f"tcp://{host}:7000"})
+    assert configfile.load(None, {"endpoints.intake": "ipc:///run/rvsense/intake"})
+
+
 @pytest.mark.parametrize("address", ["9464", "localhost", "tcp://h:1", "h:*", "::1:80", "h:99999"])
 def test_http_addresses_refused(address: str) -> None:
     """The HTTP address is HOST:PORT and nothing else."""
@@ -173,14 +204,17 @@ def test_http_addresses_refused(address: str) -> None:
     assert "HOST:PORT" in line
 
 
-def test_a_learner_elsewhere_needs_an_endpoint() -> None:
-    """`learner` is empty or an endpoint."""
-    [line] = problems_of(None, learner="north")
+@pytest.mark.parametrize(
+    "endpoint", ["north", "tcp://127.0.0.1", "tcp://*:5570", "tcp://north:*", "tcp://north:0"]
+)
+def test_a_learner_elsewhere_needs_an_endpoint(endpoint: str) -> None:
+    """`learner` is empty or an endpoint that one can connect to."""
+    [line] = problems_of(None, learner=endpoint)
     assert "tcp://HOST:PORT" in line
 
 
 def test_unreadable_files(write: Any, tmp_path: Path) -> None:
-    """A missing file, broken TOML and bytes that are no text each name the file and the reason."""
+    """A missing file, broken TOML, endless nesting and no text each name file and reason."""
     missing = tmp_path / "none.toml"
     assert problems_of(missing) == [
         f"{missing}: cannot be read (No such file or directory); give another --config"
@@ -189,6 +223,19 @@ def test_unreadable_files(write: Any, tmp_path: Path) -> None:
     assert "is not TOML: Invalid value (at line 1" in problems_of(broken)[0]
     broken.write_bytes(b"\xff\xfe")
     assert "is not UTF-8" in problems_of(broken)[0]
+    assert problems_of(write("a = " + 5000 * "[")) == [f"{broken}: is nested too deep"]
+    assert "is not TOML: Exceeds the limit" in problems_of(write("seed = " + 5000 * "9"))[0]
+
+
+def test_what_cannot_be_shown_is_described(write: Any) -> None:
+    """Keys that are no line of text, and numbers that have no end."""
+    strange = write('"a\\nb\\u001b[31m" = 1\nseed = 0x' + 5000 * "f" + f"\n{'x' * 500} = 1\n")
+    assert problems_of(strange) == [
+        f'{strange}: unknown key "a\\nb\\u001b[31m"; --print-config lists every key',
+        f"{strange}: seed is a number of very many digits; allowed: a whole number from 0, below "
+        "2**63",
+        f"{strange}: unknown key {'x' * 77}...; --print-config lists every key",
+    ]
 
 
 LEARNERS = ("", "tcp://north:5570", "ipc:///run/learner.sock")
@@ -199,7 +246,7 @@ def value_of(slot: configfile.Slot) -> st.SearchStrategy[Any]:
     if slot.key.startswith("endpoints."):
         name = slot.key.partition(".")[2]
         port = 2000 + sum(map(ord, name)) % 999
-        host = "[::1]" if name == "http" else "tcp://*"
+        host = "[::1]" if name == "http" else "tcp://127.0.0.1"
         return st.sampled_from([f"{host}:{port}", f"{host}:0"])
     fixed = {
         *("learning.batch", "learning.min_pool_pairs", "learning.pool_pairs", "learning.collate"),

@@ -66,6 +66,26 @@ def test_degraded_still_serves(snapshot: Snapshot, check: str) -> None:
     assert verdict(examine(snapshot, NOW_S)) == (True, True, (check,))
 
 
+@pytest.mark.parametrize(
+    ("has_model", "answered"), [(True, "by the last model"), (False, "no_model")]
+)
+def test_a_learner_out_of_reach_is_told_with_its_time(has_model: bool, answered: str) -> None:
+    """A daemon cut off from its learner is ready, and says since when and what it answers with."""
+    cut = replace(FINE, learner="unreachable", learner_note="since T", has_model=has_model)
+    health = examine(cut, NOW_S)
+    assert health.ready
+    assert "learner" in health.degraded
+    reasons = {check.name: check.reason for check in health.checks}
+    assert reasons["learner"] == f"unreachable since T; frames are answered {answered}"
+
+
+def test_a_refusal_is_told_with_its_reason() -> None:
+    """As a sentence."""
+    refused = replace(FINE, learner="refused", learner_note="lock-step is with one alone")
+    reasons = {check.name: check.reason for check in examine(refused, NOW_S).checks}
+    assert reasons["learner"].startswith("refused: lock-step is with one alone;")
+
+
 def test_no_learning_is_not_degraded() -> None:
     """A learner that was not asked for is not missed."""
     off = replace(FINE, learner="off", learner_heard_s=0.0)
@@ -79,7 +99,7 @@ def test_reasons_are_told() -> None:
     reasons = {check["name"]: check["reason"] for check in told["checks"]}
     assert (told["live"], told["ready"]) == (True, False)
     assert reasons["answers"] == "3 frames wait, none answered for 7 s"
-    assert reasons["learner"] == "restarting; frames are answered"
+    assert reasons["learner"] == "restarting; frames are answered by the last model"
     assert reasons["loop io"] == "turning"
 
 

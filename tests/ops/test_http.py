@@ -7,11 +7,12 @@ from collections.abc import Iterator
 
 import pytest
 
-from rvsense.daemon.http import MAX_REQUESTS, HttpServer, Response, json_response
+from rvsense.daemon.http import MAX_REQUESTS, HttpServer
+from rvsense.daemon.http_message import Request, Response, json_response
 from rvsense.errors import ConfigError
 
 
-def broken(accept: str) -> Response:
+def broken(request: Request) -> Response:
     """A route that fails."""
     raise KeyError("gone")
 
@@ -28,8 +29,8 @@ def server(errors: list[tuple[str, str]]) -> Iterator[HttpServer]:
     server = HttpServer(
         "127.0.0.1:0",
         {
-            "/accept": lambda accept: Response(accept.encode()),
-            "/livez": lambda accept: json_response({"live": False}, 503),
+            "/accept": lambda request: Response(request.accept.encode()),
+            "/livez": lambda request: json_response({"live": False}, 503),
             "/broken": broken,
         },
         on_error=lambda path, error: errors.append((path, repr(error))),
@@ -72,6 +73,26 @@ def test_unknown_paths(server: HttpServer, path: str) -> None:
     response, body = ask(server, path)
     assert response.status == 404
     assert body.decode().splitlines()[1:] == ["/accept", "/broken", "/livez"]
+
+
+@pytest.mark.parametrize(
+    ("line", "status"),
+    [
+        (b"GET /accept", b"200"),
+        (b"GET /accept HTTP/0.9", b"200"),
+        (b"GET /accept HTTP/9.9", b"505"),
+        (b"GET /accept SPDY/1", b"400"),
+        (b"nonsense", b"400"),
+        (b"POST /accept", b"400"),
+        (b"GET /" + b"x" * 70_000 + b" HTTP/1.1", b"414"),
+    ],
+)
+def test_every_answer_has_a_status_line(server: HttpServer, line: bytes, status: bytes) -> None:
+    """Also to those who name no version, an old one or none that there is."""
+    with socket.create_connection(("127.0.0.1", server.port), timeout=10) as client:
+        client.sendall(line + b"\r\n\r\n")
+        with client.makefile("rb") as answer:
+            assert answer.readline().split(b" ")[:2] == [b"HTTP/1.0", status]
 
 
 def test_head_has_no_body(server: HttpServer) -> None:

@@ -1,29 +1,18 @@
 """What the log looks like, to whom."""
 
+import contextlib
 import io
 import json
 import logging
 import os
 import warnings
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 import structlog
 
-from rvsense import logs
-
-
-@pytest.fixture(autouse=True)
-def restore() -> Iterator[None]:
-    """Logging is set up per process: put back what was there."""
-    handlers, level = logging.root.handlers[:], logging.root.level
-    yield
-    structlog.reset_defaults()
-    logging.captureWarnings(False)
-    logging.root.handlers[:] = handlers
-    logging.root.setLevel(level)
+from rvsense import journal, logs
 
 
 class Terminal(io.StringIO):
@@ -68,6 +57,14 @@ def test_json_stays_json() -> None:
     assert "ValueError: torn\nwrite" in event["exception"]
 
 
+def test_keys_that_are_no_text_are_told_as_text() -> None:
+    """Counts by a pair of names are logged, instead of ending who logs them."""
+    stream = io.StringIO()
+    logs.configure("info", stream)
+    structlog.get_logger().info("counted", counts={("a", "b"): float("nan")})
+    assert events(stream)[0]["counts"] == {"('a', 'b')": "NaN"}
+
+
 def test_colour_for_a_terminal() -> None:
     """A terminal gets a coloured line for people."""
     stream = Terminal()
@@ -101,6 +98,20 @@ def test_journal_priorities(tmp_path: Path) -> None:
         assert [line.startswith(("<6>{", "<3>{")) for line in lines] == [is_journal] * 2
 
 
+def test_last_words_are_errors_to_the_journal(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """`journalctl -p err` names each problem of a bad configuration; a person sees them plain."""
+    with (tmp_path / "journal").open("w") as stream:
+        status = os.fstat(stream.fileno())
+        monkeypatch.setenv("JOURNAL_STREAM", f"{status.st_dev}:{status.st_ino}")
+        journal.last_words("rvsense: one\ntwo")
+        assert capsys.readouterr().err == "rvsense: one\ntwo\n"
+        monkeypatch.setattr("sys.stderr", stream)
+        journal.last_words("rvsense: one\ntwo")
+    assert (tmp_path / "journal").read_text() == "<3>rvsense: one\n<3>two\n"
+
+
 def test_libraries_are_heard() -> None:
     """Warnings and standard-library logging become events of the same form."""
     stream = io.StringIO()
@@ -115,6 +126,13 @@ def test_libraries_are_heard() -> None:
     assert (first["event"], first["logger"], first["level"]) == ("it broke 3 times", "lib", "error")
     assert "old call" in second["event"]
     assert second["level"] == "warning"
+
+
+def test_a_bad_call_of_a_library_is_not_its_end(capsys: pytest.CaptureFixture[str]) -> None:
+    """A format without its number is told on standard error, as the standard library does."""
+    logs.configure("info", io.StringIO())
+    logging.getLogger("lib").error("it broke %d times", "x")
+    assert "--- Logging error ---" in capsys.readouterr().err
 
 
 def test_a_lost_stream_stops_nothing() -> None:
@@ -157,3 +175,57 @@ def test_a_quiet_key_is_forgotten() -> None:
     assert limiter.summaries(10.0) == [("a", 1)]
     assert limiter.summaries(20.0) == []
     assert limiter.admit("a", 21.0)
+
+
+def test_a_flood_is_bounded_and_counted() -> None:
+    """Of one event so many lines a window; other events go on, and the next line tells."""
+    now, bound = 0.0, logs.RateBound(lines=3, window_s=60.0, clock=lambda: now)
+
+    def passed(name: str, **more: Any) -> Any:
+        try:
+            return dict(bound(None, "warning", {"event": name, **more}))
+        except structlog.DropEvent:
+            return None
+
+    assert [passed("flood") is not None for _ in range(10)] == [True] * 3 + [False] * 7
+    assert passed("other") == {"event": "other"}
+    now = 60.0
+    assert passed("flood") == {"event": "flood", "not_logged": 7}
+    assert passed("flood", not_logged=2) == {"event": "flood", "not_logged": 2}
+    assert passed("flood") is not None
+    assert passed("flood") is None
+
+
+def test_made_up_events_share_one_bound() -> None:
+    """Neither memory nor lines grow with the names that somebody sends."""
+    bound = logs.RateBound(lines=2)
+    passed = 0
+    for number in range(5000):
+        with contextlib.suppress(structlog.DropEvent):
+            bound(None, "info", {"event": f"name {number}"})
+            passed += 1
+    assert passed == bound.MOST_EVENTS + 2
+    for number in range(5):
+        with contextlib.suppress(structlog.DropEvent):
+            bound(None, "warning", {"event": f"text {number}", "logger": "lib"})
+            passed += 1
+    assert passed == bound.MOST_EVENTS + 2
+
+
+def test_what_is_configured_is_bounded() -> None:
+    """The bound is in place for every logger of the process."""
+    stream = io.StringIO()
+    logs.configure("info", stream)
+    for number in range(1000):
+        structlog.get_logger().warning("flood", number=number)
+    structlog.get_logger().warning("calm")
+    assert [event["event"] for event in events(stream)] == ["flood"] * 300 + ["calm"]
+
+
+def test_a_reload_does_not_lift_the_bound() -> None:
+    """Who reloads again and again fills no disk either."""
+    stream = io.StringIO()
+    for _ in range(1000):
+        logs.configure("info", stream)
+        structlog.get_logger().info("reloaded")
+    assert len(events(stream)) == 300

@@ -52,10 +52,14 @@ def use_everything(metrics: Metrics) -> None:
     metrics.waiting_frames(2)
     metrics.model_swapped(100, 50.0)
     metrics.model_refused("worse")
+    metrics.model_held()
+    metrics.model_pinned(True)
     metrics.scored(0.75, 4)
     metrics.learner_up(True)
     metrics.learner_restarted()
     metrics.learner_ready(0)
+    metrics.learner_cuts(1)
+    metrics.model_fetched("landed", 10)
     metrics.learner_figures(dict.fromkeys(figures.GAUGES | figures.COUNTERS, 1))
     metrics.capacities(4096, 4096)
     metrics.checkpoint(True, 60.0, 0.3)
@@ -99,12 +103,13 @@ def test_reasons_are_there_from_the_start(metrics: Metrics) -> None:
     """A reason that never happened is a 0, not a hole."""
     assert all(value(metrics, "messages_rejected_total", reason=name) == 0 for name in REASONS)
     assert value(metrics, "model_refusals_total", reason="damaged") == 0
-    assert value(metrics, "pairs_dropped_total", reason="learner_backlog") == 0
+    for what in ("pairs", "labels"):
+        for reason in Outbox(most=1).dropped:
+            assert value(metrics, f"{what}_dropped_total", reason=reason) == 0
 
 
 def test_reasons_are_those_of_their_source() -> None:
     """The closed sets here are the ones that the code elsewhere can report."""
-    assert set(families.PAIR_DROPS) == set(Outbox(most=1).dropped)
     assert set(families.DROPS) == {"overload", *get_args(order.Refusal)}
 
 
@@ -184,3 +189,14 @@ def test_steps_survive_a_restart(metrics: Metrics) -> None:
     metrics.learner_ready(400)
     assert list(totals([400, 450], metrics)) == [30, 80]
     assert value(metrics, "training_step") == 450
+
+
+def test_what_a_learner_did_before_is_not_counted(metrics: Metrics) -> None:
+    """A daemon that starts beside an old learner shows no jump, in any of its totals."""
+    metrics.learner_ready(500)
+    metrics.learner_figures({"step": 500, "pairs": 9000, "bad_images": 3})
+    assert value(metrics, "training_pairs_total") == 0
+    metrics.learner_figures({"step": 510, "pairs": 9007, "bad_images": 4})
+    assert value(metrics, "training_pairs_total") == 7
+    assert value(metrics, "images_unreadable_total") == 1
+    assert value(metrics, "training_steps_total") == 10

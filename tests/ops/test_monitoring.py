@@ -36,13 +36,22 @@ def test_every_alert_is_tested(root: Path) -> None:
         assert re.search(rf"alertname: {alert}}}", cases), alert
 
 
+def test_every_alert_has_its_page(root: Path) -> None:
+    """Whoever is woken by an alert finds its heading, and something below it."""
+    rules = (root / "monitoring" / "alerts.yml").read_text()
+    page = (root / "docs" / "operations.md").read_text()
+    alerts = re.findall(r"- alert: (\w+)", rules)
+    assert re.findall(r"^### (Rvsense\w+)\n\n\w", page, re.MULTILINE) == alerts
+
+
 def test_alerts_use_metrics_that_exist(root: Path) -> None:
     """A renamed metric does not leave a rule behind that can never fire."""
     metrics = Metrics({}, max_sites=1)
     page = metrics.exposition("")[0].decode()
     used = re.findall(r"rvsense_\w+", (root / "monitoring" / "alerts.yml").read_text())
     assert used
-    assert [name for name in used if f"# HELP {name} " not in page] == []
+    names = {name.removesuffix("_bucket") for name in used}
+    assert [name for name in names if f"# HELP {name} " not in page] == []
 
 
 def test_scrape_target_is_the_default(root: Path) -> None:

@@ -1,13 +1,15 @@
 """What systemd is told, over a real datagram socket."""
 
 import os
+import re
+import resource
 import socket
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from rvsense.daemon.notify import Notifier
+from rvsense.notify import Notifier
 
 
 @pytest.fixture(params=["path", "abstract"])
@@ -28,12 +30,14 @@ def test_messages_arrive(manager: tuple[socket.socket, str]) -> None:
     notifier.status("idle")
     notifier.watchdog()
     notifier.stopping("SIGTERM")
+    notifier.reloading()
     assert [channel.recv(4096).decode() for _ in range(4)] == [
         "READY=1\nSTATUS=30 frames/s, 0 dropped",
         "STATUS=idle",
         "WATCHDOG=1",
         "STOPPING=1\nSTATUS=SIGTERM",
     ]
+    assert re.fullmatch(r"RELOADING=1\nMONOTONIC_USEC=\d+", channel.recv(4096).decode())
 
 
 def test_nobody_listens(tmp_path: Path) -> None:
@@ -41,6 +45,22 @@ def test_nobody_listens(tmp_path: Path) -> None:
     assert Notifier({}).watchdog_interval_s is None
     Notifier({}).ready("up")
     Notifier({"NOTIFY_SOCKET": str(tmp_path / "gone")}).watchdog()
+
+
+def test_neither_full_tables_nor_odd_text_stop_us(
+    manager: tuple[socket.socket, str],
+) -> None:
+    """Without a descriptor left the watchdog is still fed; what is no Unicode is told as `?`."""
+    channel, name = manager
+    notifier = Notifier({"NOTIFY_SOCKET": name})
+    limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+    try:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (3, limits[1]))
+        notifier.watchdog()
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, limits)
+    notifier.status("north\udcff")
+    assert [channel.recv(4096) for _ in range(2)] == [b"WATCHDOG=1", b"STATUS=north?"]
 
 
 def test_manager_that_does_not_read(manager: tuple[socket.socket, str]) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from rvsense.cli import main as cli
 from rvsense.config import Pairing
 from rvsense.daemon.pair_trace import main
 from rvsense.errors import UsageError
@@ -120,3 +121,18 @@ def test_a_missing_trace(trace: Path) -> None:
     """A file that is not there is a usage error that names it."""
     with pytest.raises(UsageError, match=r"trace\.jsonl: No such file"):
         main(str(trace), SETTINGS)
+
+
+def test_options_take_what_the_settings_take(trace: Path, capsys: Any) -> None:
+    """`auto` undoes a number of the file, as the help says; what is neither is refused."""
+    trace.write_text("\n".join(line(kind, 0, 0) for kind in ("radar", "camera")))
+    config = trace.with_name("pairing.toml")
+    config.write_text("[pairing]\ntolerance_s = 0.001\n")
+    given = ["pair", str(trace), "--config", str(config), "--offset", "0"]
+    for words, tolerance_ns in (([], MS), (["--tolerance", "auto"], 16_666_666)):
+        assert cli([*given, *words]) == 0
+        assert json.loads(capsys.readouterr().out.splitlines()[-1])["tolerance_ns"] == {
+            "site": tolerance_ns
+        }
+    assert cli([*given, "--lateness", "auto"]) == 78
+    assert "a number from 0.0 to 60.0" in capsys.readouterr().err

@@ -1,5 +1,6 @@
 """Thousands of small worlds by seed: loss, jitter, disorder, duplicates, jumps, epochs, silence."""
 
+import os
 import random
 from typing import Any
 
@@ -10,7 +11,7 @@ from rvsense.daemon.decisions import Frame, Paired, Stream
 
 MS = 1_000_000
 STREAMS: tuple[Stream, Stream] = ("radar", "camera")
-WORLDS = 3000
+WORLDS = int(os.environ.get("RVSENSE_PAIRING_WORLDS", "3000"))
 BATCHES = 10
 
 

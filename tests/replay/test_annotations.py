@@ -88,6 +88,7 @@ def test_via_points_lie_on_the_label_grid(tmp_path: Path) -> None:
         'seq_x.jpg,1,{},1,0,"{""cx"":1,""cy"":0}","{""class"":""car""}"',
         "seq_000006.jpg,1,{},1,0,not json,{}",
         "seq_000006.jpg",
+        f"seq_000006.jpg,1,{{}},1,0,{'[' * 5000},{{}}",
     ]
     path = _file(tmp_path, VIA_HEAD + "\n".join(rows), "ramap_labels.csv")
     labels, problems = read_annotations(path, last_frame_id=4)
@@ -97,7 +98,7 @@ def test_via_points_lie_on_the_label_grid(tmp_path: Path) -> None:
     assert near.range_m == pytest.approx(0.669, abs=1e-3)
     assert near.azimuth_rad == pytest.approx(math.radians(60))
     assert labels.of(4) == ()
-    assert [problem.detail.split(":")[1] for problem in problems] == ["5", "6", "7", "8"]
+    assert [problem.detail.split(":")[1] for problem in problems] == ["5", "6", "7", "8", "9"]
 
 
 def test_unreadable_file_leaves_frames_unlabelled(tmp_path: Path) -> None:

@@ -74,3 +74,12 @@ def test_bad_start_times_are_reported(text: str, lab: Lab) -> None:
     (sequence,) = open_dataset(lab([0], "0.0\n", text)).sequences
     assert dict(sequence.camera_ns) == {0: 0}
     assert [problem.reason for problem in sequence.problems] == ["bad_start_time"]
+
+
+@pytest.mark.parametrize("second", ["9999-12-31 23:59:59", "2019-04-11 10:00:01"])
+def test_starts_that_are_ages_apart_are_reported(second: str, lab: Lab) -> None:
+    """No take lasts for days, and no stamp on the wire could say so; they count as equal."""
+    text = f"2019-04-09 10:00:00.000000\n{second}\n"
+    (sequence,) = open_dataset(lab([0], "0.0\n", text)).sequences
+    assert dict(sequence.camera_ns) == {0: 0}
+    assert [problem.reason for problem in sequence.problems] == ["bad_start_time"]

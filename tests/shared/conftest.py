@@ -1,6 +1,7 @@
 """One thread, and samples of every message."""
 
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import msgpack
@@ -8,6 +9,7 @@ import pytest
 import torch
 
 from rvsense.results import ModelName, Result
+from tests.shared.publishing import Daemon
 
 
 @pytest.fixture(autouse=True, scope="session")
@@ -37,6 +39,25 @@ def make_result() -> Callable[..., Result]:
             "result_seq": 3,
         }
         return Result(**(values | changes))
+
+    return make
+
+
+@pytest.fixture
+def daemon() -> Iterator[Daemon]:
+    """A results socket."""
+    it = Daemon()
+    yield it
+    it.close()
+
+
+@pytest.fixture
+def fresh(make_result: Callable[..., Result]) -> Callable[..., Result]:
+    """`fresh(result_seq, **changes)`: a result that was published just now."""
+
+    def make(result_seq: int, **changes: Any) -> Result:
+        now = {"published_ns": time.time_ns(), "result_seq": result_seq}
+        return make_result(**(now | changes))
 
     return make
 

@@ -141,3 +141,22 @@ def test_the_same_model_twice_is_one_folder_and_a_damaged_one_is_mended(
         published.open_model(first.path)
     published.open_model(make_model(tmp_path, 3).path)
     assert len(os.listdir(tmp_path)) == 1
+
+
+def test_a_new_folder_is_synced_in_the_one_above(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else a power cut takes whole checkpoints with it; `python -m tests.simulate --seed 826`."""
+    synced: list[Path] = []
+    sync = atomic.sync_directory
+
+    def note(path: Path) -> None:
+        synced.append(path)
+        sync(path)
+
+    monkeypatch.setattr(atomic, "sync_directory", note)
+    atomic.make_folder(tmp_path / "state" / "checkpoints")
+    assert (tmp_path / "state" / "checkpoints").is_dir()
+    assert synced == [tmp_path, tmp_path / "state"]
+    atomic.make_folder(tmp_path / "state" / "checkpoints")
+    assert len(synced) == 2

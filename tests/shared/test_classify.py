@@ -82,6 +82,9 @@ def test_bad_files_are_named(tmp_path: Path, make_heatmap: MakeHeatmap) -> None:
         with pytest.raises(FrameError, match=str(path)) as refused:
             read_heatmap([path])
         assert refused.value.reason == reason
+        assert "pickle" not in refused.value.detail.removeprefix(str(path))
+    with pytest.raises(FrameError, match=r"floats of shape \(128, 128, 2\) or \(chirps, 128,"):
+        read_heatmap([tmp_path / "small.npy"])
 
 
 def test_good_files_are_answered_beside_bad_ones(

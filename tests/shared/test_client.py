@@ -1,62 +1,14 @@
 """The subscriber's side, over real sockets: gaps, repeats, age, restarts, prefixes."""
 
 import time
-from collections.abc import Callable, Iterator
-from typing import Any
-
-import pytest
-import zmq
+from collections.abc import Callable
 
 import rvsense
-from rvsense import results
 from rvsense.client import Subscriber
 from rvsense.results import Result
+from tests.shared.publishing import Daemon
 
 MakeResult = Callable[..., Result]
-
-
-class Daemon:
-    """The results socket of one, bound at a port of its own."""
-
-    def __init__(self) -> None:
-        self.context = zmq.Context()
-        self.context.linger = 0
-        self.socket = self.context.socket(zmq.XPUB)
-        self.port = self.socket.bind_to_random_port("tcp://127.0.0.1")
-
-    @property
-    def endpoint(self) -> str:
-        """Where subscribers connect."""
-        return f"tcp://127.0.0.1:{self.port}"
-
-    def admit(self) -> None:
-        """Wait for a subscription to arrive."""
-        assert self.socket.poll(5000)
-        self.socket.recv()
-
-    def send(self, *sent: Result) -> None:
-        """Publish."""
-        for result in sent:
-            self.socket.send_multipart(results.pack(result))
-
-
-@pytest.fixture
-def daemon() -> Iterator[Daemon]:
-    """A results socket."""
-    it = Daemon()
-    yield it
-    it.context.destroy(linger=0)
-
-
-@pytest.fixture
-def fresh(make_result: MakeResult) -> MakeResult:
-    """Results that were published just now."""
-
-    def make(result_seq: int, **changes: Any) -> Result:
-        now = {"published_ns": time.time_ns(), "result_seq": result_seq}
-        return make_result(**(now | changes))
-
-    return make
 
 
 def test_results_arrive_and_the_end_is_a_timeout(daemon: Daemon, fresh: MakeResult) -> None:

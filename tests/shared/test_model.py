@@ -185,7 +185,7 @@ def test_a_model_of_another_format_is_refused_as_such(
     text = (path / MANIFEST).read_text()
     assert f'"format": {FORMAT}' in text
     (path / MANIFEST).write_text(text.replace(f'"format": {FORMAT}', '"format": 1'))
-    with pytest.raises(ModelError, match=f"format 1, this version reads {FORMAT}"):
+    with pytest.raises(ModelError, match="format 1, this version reads"):
         open_model(path)
 
 

@@ -1,103 +1,30 @@
 """Real daemons as real processes, driven from outside as a user or a device would."""
 
-import json
 import os
-import queue
-import signal
-import subprocess
-import sys
-import threading
+import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
-PATIENCE_S = 120.0
-"""Only a hang reaches this: nothing here is timed."""
+from tests.whole.running import FREE_PORTS, SMALL, Daemon, simulate
 
-SMALL = """
-[pairing]
-thin_rate_hz = 30.0
-[learning]
-batch = 8
-min_pool_pairs = 16
-queue = 96
-publish_every_steps = 10
-heldout_pairs = 8
-checkpoint_every_s = 1.0
-"""
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser, Page
 
-
-class Daemon:
-    """A running `rvsense daemon`, its log as it comes and its last word."""
-
-    def __init__(self, *arguments: str | Path) -> None:
-        environment = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONUNBUFFERED": "1"}
-        self.process = subprocess.Popen(
-            [sys.executable, "-P", "-m", "rvsense", "daemon", *map(str, arguments)],
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-            env=environment,
-        )
-        self.events: list[dict[str, Any]] = []
-        self.lines: list[str] = []
-        self._fresh: queue.Queue[dict[str, Any] | None] = queue.Queue()
-        self._reader = threading.Thread(target=self._read, daemon=True)
-        self._reader.start()
-
-    def wait_for(self, event: str, **wanted: Any) -> dict[str, Any]:
-        """The next event of this name whose values are as wanted."""
-        while (seen := self._fresh.get(timeout=PATIENCE_S)) is not None:
-            if seen["event"] == event and wanted.items() <= seen.items():
-                return seen
-        raise AssertionError(f"the daemon ended without {event}: {self.lines[-10:]}")
-
-    def finish(self) -> dict[str, Any]:
-        """Wait for the end; the status that the daemon leaves on standard output."""
-        assert self.process.stdout is not None
-        out = self.process.stdout.read()
-        self.process.wait(timeout=PATIENCE_S)
-        self._reader.join(timeout=PATIENCE_S)
-        assert self.process.returncode == 0, self.lines[-10:]
-        status: dict[str, Any] = json.loads(out.splitlines()[-1])
-        return status
-
-    def stop(self) -> dict[str, Any]:
-        """SIGTERM, then as `finish`."""
-        self.process.send_signal(signal.SIGTERM)
-        return self.finish()
-
-    def kill(self) -> None:
-        """SIGKILL, as a test's end or a crash."""
-        if self.process.poll() is None:
-            self.process.kill()
-        self.process.wait(timeout=PATIENCE_S)
-        self._reader.join(timeout=PATIENCE_S)
-        for stream in (self.process.stdout, self.process.stderr):
-            if stream is not None:
-                stream.close()
-
-    def _read(self) -> None:
-        assert self.process.stderr is not None
-        for line in self.process.stderr:
-            self.lines.append(line.rstrip())
-            if line.startswith("{"):
-                event = json.loads(line)
-                self.events.append(event)
-                self._fresh.put(event)
-        self._fresh.put(None)
+PATIENCE_MS = 60_000
+"""A browser's."""
+FLAGS = [
+    "--no-sandbox", "--disable-gpu", "--disable-background-networking", "--no-first-run",
+    "--disable-component-update", "--disable-sync",
+]  # fmt: skip
 
 
 @pytest.fixture(scope="session")
 def cruw(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A small simulated dataset: 12 training sequences of 12 frames at 2 sites, and a test one."""
-    out = tmp_path_factory.mktemp("data") / "cruw"
-    simulate = [sys.executable, "-P", "-m", "rvsense", "simulate", str(out), "--jobs", "2"]
-    sizes = ["--sequences", "12", "--frames", "12", "--sites", "2", "--seed", "3"]
-    subprocess.run(simulate + sizes, check=True, capture_output=True, timeout=PATIENCE_S)
-    return out
+    return simulate(tmp_path_factory.mktemp("data") / "cruw")
 
 
 @pytest.fixture
@@ -108,13 +35,55 @@ def start(tmp_path: Path) -> Iterator[Callable[..., Daemon]]:
     running: list[Daemon] = []
 
     def begin(*arguments: str | Path, state: Path | None = None) -> Daemon:
-        ports = ["--intake", "tcp://127.0.0.1:*", "--results", "tcp://127.0.0.1:*"]
-        ports += ["--requests", "tcp://127.0.0.1:*", "--http", "127.0.0.1:0"]
         where = ["--state-dir", str(state or tmp_path / "state"), "--config", str(config)]
-        daemon = Daemon(*ports, *where, *arguments)
+        daemon = Daemon(*FREE_PORTS, *where, *arguments)
         running.append(daemon)
         return daemon
 
     yield begin
     for daemon in running:
         daemon.kill()
+
+
+def find_browser() -> str:
+    """Chromium; without it the tests skip, or fail where CI must have it."""
+    names = (os.environ.get("CHROMIUM", ""), "chromium", "chromium-browser", "google-chrome")
+    for name in filter(None, names):
+        if path := shutil.which(name):
+            return path
+    if os.environ.get("CI") == "true":
+        pytest.fail("chromium is not here: run .ci/get-chromium")
+    pytest.skip("chromium is not here: run .ci/get-chromium")
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator["Browser"]:
+    """A headless browser."""
+    from playwright.sync_api import expect, sync_playwright
+
+    path = find_browser()
+    with sync_playwright() as playwright:
+        expect.set_options(timeout=PATIENCE_MS)
+        browser = playwright.chromium.launch(executable_path=path, args=FLAGS)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def visit(browser: "Browser") -> Iterator[Callable[..., "Page"]]:
+    """`visit(address, **context)`: a page of a new profile; its errors fail the test."""
+    contexts, wrong = [], []
+
+    def begin(address: str, **options: Any) -> "Page":
+        context = browser.new_context(**({"viewport": {"width": 1280, "height": 900}} | options))
+        context.set_default_timeout(PATIENCE_MS)
+        contexts.append(context)
+        page = context.new_page()
+        page.on("pageerror", lambda error: wrong.append(str(error)))
+        page.goto(f"http://{address}/")
+        return page
+
+    yield begin
+    for context in contexts:
+        context.close()
+    assert wrong == []

@@ -14,7 +14,7 @@ import pytest
 from rvsense.config import Config
 from rvsense.configfile import load
 
-pytestmark = pytest.mark.process
+pytestmark = [pytest.mark.process, pytest.mark.timeout(600)]
 
 
 def rvsense(*arguments: str | Path, feed: str | None = None) -> subprocess.CompletedProcess[str]:

@@ -14,7 +14,8 @@ import pytest
 pytestmark = [pytest.mark.process, pytest.mark.timeout(600)]
 
 ROOT = Path(__file__).parents[2]
-PAGES = ("README.md", "CONTRIBUTING.md", "docs/operations.md", "docs/protocol.md")
+PAGES = ("README.md", "CONTRIBUTING.md", "docs/operations.md", "docs/protocol.md",
+         "docs/recording.md", "docs/devices.md")  # fmt: skip
 BIN = Path(sys.executable).parent
 
 

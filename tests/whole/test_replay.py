@@ -12,7 +12,7 @@ import pytest
 from rvsense import subscribe
 from rvsense.results import Result
 
-pytestmark = pytest.mark.process
+pytestmark = [pytest.mark.process, pytest.mark.timeout(600)]
 
 
 def listen(endpoint: str) -> tuple[list[Result], threading.Thread]:

@@ -94,7 +94,7 @@ def test_a_damaged_model_is_named_and_the_one_before_serves(
     assert models[-1].name in refused["detail"]
     assert daemon.wait_for("model_restored")["model"] == models[-2].name
     daemon.wait_for("ready")
-    daemon.stop()
+    assert daemon.stop()["refused"] == {"damaged": 1}
 
 
 def _wait_gone(pid: int) -> None:

@@ -33,6 +33,13 @@ def result_of(name: str, plan: Plan) -> dict[str, Any]:
         controls = dict.fromkeys(("teacher", "raw", "knn"), 0.6)
         trust = {"ece": 0.1, "log_loss": 0.7, "coverage": {"1.0": 0.8, "0.5": 0.9}}
         return judged | controls | {"linear": by_share, "init": by_share, "trust": trust}
+    if kind == "spread":
+        rising = {str(share): 0.75 + better for share in plan.shares}
+        return {
+            "accuracy": rising,
+            "ece": dict.fromkeys(rising, 0.05),
+            "named": rising | {"1.0": None},
+        }
     return judged | {"accuracy": 0.8 + better, "curve": CURVE}
 
 
@@ -51,7 +58,10 @@ def test_every_unit_that_is_read_is_planned_and_the_other_way_round(plan: Plan) 
     assert read | {"embedding"} == {unit.name for unit in units}
     assert len({unit.name for unit in units}) == len(units)
     middle = 0.01 * (plan.seeds - 1) / 2
-    for method, start in (("linear", 0.7), ("finetune", 0.8), ("supervised", 0.8)):
+    assert found["spread_ece"]["1.0"]["mean"] == pytest.approx(0.05)
+    assert found["spread_named"].keys() == {str(share) for share in plan.shares} - {"1.0"}
+    methods = (("linear", 0.7), ("spread", 0.75), ("finetune", 0.8), ("supervised", 0.8))
+    for method, start in methods:
         for share in ("0.01", "0.1", "1.0"):
             assert found[method][share]["mean"] == pytest.approx(start + middle)
             assert len(found[method][share]["values"]) == plan.seeds

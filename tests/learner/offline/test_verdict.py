@@ -43,6 +43,21 @@ def test_a_smaller_lead_than_the_papers_is_reached_in_part(
     assert by_text(metrics, "(fine-tuned)").outcome == "reached"
 
 
+def test_labels_that_are_spread_are_set_against_all_labels(
+    metrics: dict[str, Any], block: Block
+) -> None:
+    """With the smallest share, against supervision with everything; behind it is not reached."""
+    few, all_ = metrics["spread"]["0.01"], metrics["supervised"]["1.0"]
+    metrics["spread"]["0.01"] = block(all_["mean"] + 0.1, 0.01)
+    claim = by_text(metrics, "spread through the camera")
+    assert (claim.outcome, claim.here.split(": ")[1]) == ("reached", "ahead by 10.0 points")
+    assert "its labels spread through the camera, on" in headline(metrics)
+    metrics["spread"]["0.01"] = block(all_["mean"] - 0.1, 0.01)
+    assert by_text(metrics, "spread through the camera").outcome == "not reached"
+    metrics["spread"]["0.01"] = few | {"values": [few["mean"]]}
+    assert by_text(metrics, "spread through the camera").outcome == "not shown"
+
+
 def test_one_run_shows_nothing(metrics: dict[str, Any]) -> None:
     """Without a second run there is no spread, whatever std says."""
     metrics["linear"] = {"0.01": {"mean": 0.9, "std": 0.0, "values": [0.9]}}

@@ -1,0 +1,1 @@
+"""A running daemon as a person at a terminal sees it."""

@@ -1,0 +1,1 @@
+"""Every file operation of everything that writes fails once, one after the other."""

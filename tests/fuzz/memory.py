@@ -1,0 +1,30 @@
+"""How much memory a process has, and whether that grows."""
+
+import os
+import resource
+from collections.abc import Sequence
+from pathlib import Path
+
+PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
+MB = 1e6
+
+
+def resident_mb(pid: int | None = None) -> float:
+    """Of a process now; of this one without `pid`."""
+    fields = Path(f"/proc/{pid or os.getpid()}/statm").read_text().split()
+    return int(fields[1]) * PAGE_BYTES / MB
+
+
+def peak_mb() -> float:
+    """The most that this process has had so far."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / MB
+
+
+def slope(points: Sequence[tuple[float, float]]) -> float:
+    """Of a straight line through (x, y) by least squares; 0 for fewer than three points."""
+    if len(points) < 3:
+        return 0.0
+    x_mean = sum(x for x, _ in points) / len(points)
+    y_mean = sum(y for _, y in points) / len(points)
+    spread = sum((x - x_mean) ** 2 for x, _ in points)
+    return sum((x - x_mean) * (y - y_mean) for x, y in points) / spread
