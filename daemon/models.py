@@ -88,8 +88,8 @@ class ModelKeeper:
         self.settings = settings
         self.serving: ServableModel | None = None
         self.note = Note()
-        self.damaged = 0
-        """Models that the start had to pass over."""
+        self.passed_over: list[Outcome] = []
+        """What the start met before a whole model: damaged ones, newest first."""
         self.noted = True
         """Whether the note on disk says the same, so that a restart begins with this model."""
         self._state_dir = state_dir
@@ -119,7 +119,7 @@ class ModelKeeper:
                 self.serving = ServableModel(open_model(path), self._device)
             except ModelError as error:
                 log.warning("model_refused", reason="damaged", detail=str(error))
-                self.damaged += 1
+                self.passed_over.append(Outcome(path, None, "damaged", str(error)))
                 continue
             self.note = note if path.name == note.model else note.forward(path.name)
             self.noted = self.note == note
@@ -142,6 +142,8 @@ class ModelKeeper:
             newest = list_models(self._state_dir / "models")[-1:]
         if self.note.pinned or self.serving is None or not newest:
             return
+        if newest[0] in [outcome.path for outcome in self.passed_over]:
+            return  # it was refused when this start met it
         if made_ns(newest[0]) > made_ns(self.serving.published.path):
             self.offer(newest[0])
 

@@ -105,9 +105,10 @@ class Parts:
 
     def start(self) -> None:
         """Start the threads and the learner; tell of the model that serves already."""
-        for _ in range(self.keeper.damaged):
-            self.metrics.model_refused("damaged")
-            self.refused["damaged"] += 1
+        for outcome in self.keeper.passed_over:
+            self.metrics.model_refused(outcome.reason)
+            self.refused[outcome.reason] += 1
+            self.model_history.refused(outcome.path.name, outcome.reason, outcome.detail)
         if self.keeper.serving is not None:
             self.announce(self.keeper.serving)
             self.metrics.model_pinned(self.keeper.note.pinned)

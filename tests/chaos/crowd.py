@@ -10,6 +10,7 @@ import sys
 import threading
 from collections import defaultdict
 from itertools import pairwise
+from pathlib import Path
 from types import FrameType, TracebackType
 from typing import Any, Self
 
@@ -17,15 +18,18 @@ from rvsense import subscribe
 from tests.whole.running import PATIENCE_S
 
 LOOK_S = 0.05
+ROOT = Path(__file__).parents[2]
+"""Where `tests` is found: it is not installed."""
 
 
 class Crowd:
     """A context manager: so many subscribers, all of which have had a result."""
 
     def __init__(self, endpoint: str, count: int) -> None:
-        command = [sys.executable, "-P", "-m", "tests.chaos.crowd", endpoint]
+        command = [sys.executable, "-m", "tests.chaos.crowd", endpoint]
         self._processes = [
-            subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(count)
+            subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=ROOT)
+            for _ in range(count)
         ]
 
     def __enter__(self) -> Self:

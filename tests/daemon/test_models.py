@@ -215,9 +215,27 @@ def test_a_damaged_note_is_said_and_written_anew(tmp_path: Path, make_model: Mak
     assert [line["path"] for line in lines if line["event"] == "serving_note_damaged"] == [
         str(tmp_path / current.NOTE)
     ]
-    assert keeper.damaged == 1
+    assert [outcome.path for outcome in keeper.passed_over] == [models[2].path]
     assert current.noted(tmp_path) == keeper.note
     assert (keeper.note.model, keeper.note.pinned) == (models[1].id, False)
+
+
+def test_a_model_that_the_start_refused_is_not_offered_again(
+    tmp_path: Path, make_model: MakeModel
+) -> None:
+    """Newer than the one that serves, but known to be damaged: refused once, not twice."""
+    one, two = (make_model(tmp_path / "models", step) for step in (1, 2))
+    current.write_note(tmp_path, current.Note(two.id))
+    (two.path / "weights.safetensors").write_bytes(b"torn")
+    keeper = Office(tmp_path).keeper
+    restored = keeper.restore()
+    assert restored is not None
+    assert restored.published.id == one.id
+    keeper.offer_newest()
+    assert keeper.idle
+    assert [(outcome.path, outcome.reason) for outcome in keeper.passed_over] == [
+        (two.path, "damaged")
+    ]
 
 
 def test_a_note_that_cannot_be_written_costs_no_swap(office: Office, make_model: MakeModel) -> None:
