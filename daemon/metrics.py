@@ -44,7 +44,7 @@ class Metrics:
         self._max_sites = max_sites
         self._sites: set[str] = set()
         self._lock = threading.Lock()
-        self._totals: dict[str, float] = {}
+        self._totals: dict[tuple[object, ...], float] = {}
         self._learner_is_new = False
         self._children: dict[tuple[object, ...], Any] = {}
         Info("rvsense_build", "What runs here.", registry=self.registry).info(dict(build))
@@ -91,15 +91,15 @@ class Metrics:
 
     def pairs_forwarded(self, total: int) -> None:
         """Pairs that the learner has taken from this daemon, altogether."""
-        self._raise_to("forwarded", self._all.forwarded, total)
+        self._raise_to(total, self._all.forwarded)
 
     def pairs_dropped(self, reason: str, total: int) -> None:
         """Pairs lost on the way to the learner, altogether; `reason` is the outbox's."""
-        self._raise_to(f"pairs {reason}", self._all.pair_drops.labels(reason), total)
+        self._raise_to(total, self._all.pair_drops, reason)
 
     def labels_dropped(self, reason: str, total: int) -> None:
         """Labels lost there, altogether."""
-        self._raise_to(f"labels {reason}", self._all.label_drops.labels(reason), total)
+        self._raise_to(total, self._all.label_drops, reason)
 
     # Answers and models
 
@@ -152,7 +152,7 @@ class Metrics:
     def scored(self, accuracy: float, labels: int) -> None:
         """Accuracy of answers given before their labels came, and how many were compared."""
         self._all.accuracy.set(accuracy)
-        self._raise_to("scored", self._all.scored, labels)
+        self._raise_to(labels, self._all.scored)
 
     def model_scored(self, figures: Mapping[str, Any]) -> None:
         """The serving model's own answers, as `rvsense.trust.Record.as_map` has them."""
@@ -184,7 +184,7 @@ class Metrics:
 
     def learner_cuts(self, total: int) -> None:
         """Times that the link to a remote learner broke, altogether."""
-        self._raise_to("cuts", self._all.cuts, total)
+        self._raise_to(total, self._all.cuts)
 
     def model_fetched(self, outcome: str, size_bytes: int) -> None:
         """A model that a remote learner offered; `outcome` is one of rvsense.daemon.landing's."""
@@ -202,13 +202,14 @@ class Metrics:
             for key in self._all.figure_totals
             if isinstance(value := values.get(key), int | float)
         }
+        counters = self._all.figure_totals
         if self._learner_is_new:
             self._learner_is_new = False
             with self._lock:
-                began = {f"learner {key}": total for key, total in totals.items() if key != "step"}
-                self._totals |= began
+                for key in totals.keys() - {"step"}:
+                    self._totals[(counters[key],)] = totals[key]
         for key, value in totals.items():
-            self._raise_to(f"learner {key}", self._all.figure_totals[key], value)
+            self._raise_to(value, counters[key])
 
     def learner_ready(self, step: int) -> None:
         """A learner begins at `step`: what it did before is not counted as done now.
@@ -217,7 +218,7 @@ class Metrics:
         """
         self._learner_is_new = True
         with self._lock:
-            self._totals["learner step"] = step
+            self._totals[(self._all.figure_totals["step"],)] = step
 
     def capacities(self, pool_pairs: int, queue_keys: int) -> None:
         """What pool and queue can hold."""
@@ -267,9 +268,13 @@ class Metrics:
             self._sites.add(site)
         return site
 
-    def _raise_to(self, key: str, counter: Counter, total: float) -> None:
+    def _raise_to(self, total: float, metric: Counter, *labels: str) -> None:
         """Bring a counter up to a total kept elsewhere; a total that fell began again."""
+        key = (metric, *labels)
+        if self._totals.get(key) == total:  # as at nearly every turn of the loop
+            return
         with self._lock:
             last = self._totals.get(key, 0.0)
             self._totals[key] = total
+        counter = self._child(metric, *labels) if labels else metric
         counter.inc(max(0.0, total - last))

@@ -14,7 +14,6 @@ from tests.simulate.network import Socket
 if TYPE_CHECKING:
     from tests.simulate.world import World
 
-LOOK_EVERY_S = 0.7
 ROOM = 20
 """Results that a stalled subscriber's pipe holds."""
 
@@ -113,9 +112,9 @@ class Server:
 
 
 def monitor(world: "World", chance: random.Random) -> None:
-    """Ask for a page every now and then, for ever: all must be well."""
+    """Ask for a page every so often, for ever: all must be well."""
     while True:
-        world.scheduler.sleep(LOOK_EVERY_S)
+        world.scheduler.sleep(world.look_every_s)
         path = chance.choice(("/livez", "/readyz", "/statusz", "/statusz", "/metrics"))
         life, loop = world.daemon, world.checks.loop
         try:
