@@ -110,7 +110,8 @@ def _answers(snapshot: Snapshot, now_s: float, limits: Limits) -> Check:
     if snapshot.waiting_frames == 0:
         return Check("answers", True, "no frame waits", "ready")
     quiet_s = now_s - snapshot.served_s
-    waiting = f"{snapshot.waiting_frames} frames wait"
+    count = snapshot.waiting_frames
+    waiting = "1 frame waits" if count == 1 else f"{count} frames wait"
     if quiet_s <= limits.answer_s:
         return Check("answers", True, f"{waiting}, being answered", "ready")
     return Check("answers", False, f"{waiting}, none answered for {quiet_s:.0f} s", "ready")

@@ -106,7 +106,7 @@ def evaluate(
         results = run_units(units, folder, context, jobs=jobs, progress=advance)
     points = results["embedding"]
     with naming(options.out):
-        write_file(options.out / "embedding.json", json.dumps(points).encode())
+        write_file(options.out / "embedding.json", json.dumps(points).encode(), mode=0o644)
     found = assemble(results, plan) | {
         "version": 1,
         "dataset": _dataset(data, usable, options),
@@ -129,7 +129,7 @@ def evaluate(
     }
     text = json.dumps(found, indent=1, sort_keys=True)
     with naming(options.out):
-        write_file(options.out / "metrics.json", text.encode())
+        write_file(options.out / "metrics.json", text.encode(), mode=0o644)
     return found
 
 

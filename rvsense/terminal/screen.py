@@ -116,7 +116,8 @@ def _model(status: Mapping[str, Any], trend: Trend, bars: int) -> Iterator[Text]
     yield _line("accuracy", right, sparkline(trend.accuracy, bars, top=1.0))
     yield _line("coverage", f"{percent(score['coverage'])} of them not withheld")
     held = 0 if model is None else model.get("held", 0)
-    told = [f"{status['swaps']} swaps", f"{held} held back" if held else ""]
+    swaps = status["swaps"]
+    told = [f"{swaps} swap{'s' * (swaps != 1)}", f"{held} held back" if held else ""]
     refused = counted(status["refused"])
     told.append(f"refused {refused}" if refused else "")
     yield _line("models", ", ".join(filter(None, told)))

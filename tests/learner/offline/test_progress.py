@@ -28,9 +28,15 @@ def test_what_an_earlier_run_did_is_no_sign_of_speed(monkeypatch: pytest.MonkeyP
     assert " learning 100% |" in screen.getvalue()
 
 
-def test_nothing_is_drawn_where_nobody_looks(capsys: pytest.CaptureFixture[str]) -> None:
-    """A log stays free of it."""
+def test_a_log_gets_a_few_lines(capsys: pytest.CaptureFixture[str]) -> None:
+    """No bar where nobody looks: a line now and then, and no time to go out of an earlier run."""
     with progress_bar("learning", 50.0) as advance:
         advance(40.0)
-        advance(10.0)
-    assert capsys.readouterr().err == ""
+        for _ in range(1000):
+            advance(0.01)
+    lines = capsys.readouterr().err.splitlines()
+    assert len(lines) == 5
+    assert lines[0].startswith("learning  80%, ")
+    assert lines[0].endswith("? to go")
+    assert lines[-1].startswith("learning 100%, ")
+    assert "?" not in lines[-1]
