@@ -10,8 +10,10 @@ demo: install
 	@[ -e $(DATA)/sequences ] || $(BIN)/rvsense simulate $(DATA)
 	@$(BIN)/rvsense daemon --replay $(DATA)/
 
+# What starts daemons has the machine to itself; the rest does not need it.
 test: lint types
-	OMP_NUM_THREADS=1 $(BIN)/pytest
+	OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 --dist loadfile -m "not process"
+	OMP_NUM_THREADS=1 $(BIN)/pytest -m process
 
 lint: install
 	$(BIN)/ruff check
