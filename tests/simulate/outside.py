@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 
 ROOM = 20
 """Results that a stalled subscriber's pipe holds."""
+LOOK_EVERY_S = 0.7
+SCRAPE_EVERY_S = 5.0
+"""For a long run: as often as Prometheus, and somebody who looks now and then."""
 
 
 class Subscriber:
@@ -112,9 +115,10 @@ class Server:
 
 
 def monitor(world: "World", chance: random.Random) -> None:
-    """Ask for a page every so often, for ever: all must be well."""
+    """Ask for a page every now and then, for ever: all must be well."""
+    every_s = LOOK_EVERY_S if world.watched else SCRAPE_EVERY_S
     while True:
-        world.scheduler.sleep(world.look_every_s)
+        world.scheduler.sleep(every_s)
         path = chance.choice(("/livez", "/readyz", "/statusz", "/statusz", "/metrics"))
         life, loop = world.daemon, world.checks.loop
         try:

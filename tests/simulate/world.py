@@ -38,8 +38,6 @@ NO_RESTART = (2, 78)
 """As the systemd units have it."""
 REMOTE_BACK_S = 2.0
 REMOTE_STATE = "/elsewhere"
-LOOK_EVERY_S = 0.7
-"""A page is asked for."""
 REQUESTS = "tcp://127.0.0.1:5562"
 
 
@@ -72,7 +70,6 @@ class World:
         self.newest_loop: Any = None
         self.messages: Iterable[Message] = ()
         self.watched = True
-        self.look_every_s = LOOK_EVERY_S
         self.on_learned: Callable[[str], None] = lambda _: None
         self._digest = hashlib.sha256()
         self._learning: Learner | None = None
@@ -90,11 +87,7 @@ class World:
         self.scheduler.after_event = self.checks.after_event
 
     def unwatched(self) -> None:
-        """Leave out the checks, whose books grow: for a run that is long, and measured.
-
-        A page is asked for as often as a Prometheus does, and somebody who looks.
-        """
-        self.look_every_s = 5.0
+        """Leave out the checks, whose books grow: for a run that is long, and measured."""
         self.watched, self.subscribers = False, []
         self.scheduler.after_event = lambda: None
         self.network.on_read = lambda _, __: None
