@@ -6,7 +6,6 @@
 import contextlib
 import os
 import time
-from types import TracebackType
 from typing import Any, Self
 
 import msgpack
@@ -136,12 +135,7 @@ class Requester:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
 

@@ -8,7 +8,6 @@ import os
 import secrets
 import socket
 import threading
-from types import TracebackType
 from typing import Any, Self
 
 import zmq
@@ -69,12 +68,7 @@ class Lease:
         else:
             self.end_seq = reply["seq"]
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.end()
         self._requester.close()
 

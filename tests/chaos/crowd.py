@@ -11,7 +11,7 @@ import threading
 from collections import defaultdict
 from itertools import pairwise
 from pathlib import Path
-from types import FrameType, TracebackType
+from types import FrameType
 from typing import Any, Self
 
 from rvsense import subscribe
@@ -38,12 +38,7 @@ class Crowd:
             assert json.loads(process.stdout.readline()) == "follows"
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         for process in self._processes:
             process.kill()
             process.wait()

@@ -2,7 +2,6 @@
 
 import threading
 from collections import Counter
-from types import TracebackType
 from typing import Self
 
 from rvsense import subscribe
@@ -32,12 +31,7 @@ class Following:
         assert self._first.wait(PATIENCE_S), "no result comes"
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._stop.set()
         self._thread.join()
 

@@ -2,7 +2,6 @@
 
 import math
 import threading
-from types import TracebackType
 from typing import Self
 
 from rvsense import subscribe
@@ -34,12 +33,7 @@ class Listener:
         self._thread.start()
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        at: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.finish()
 
     @property

@@ -4,7 +4,6 @@ import queue
 import socket
 import threading
 from pathlib import Path
-from types import TracebackType
 from typing import Self
 
 from tests.whole.running import PATIENCE_S
@@ -32,12 +31,7 @@ class Manager:
         self._reading.start()
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._stop.set()
         self._reading.join()
         self._socket.close()

@@ -1,7 +1,6 @@
 """How much memory a process takes, looked at from outside again and again."""
 
 import threading
-from types import TracebackType
 from typing import Self
 
 import psutil
@@ -22,12 +21,7 @@ class Memory:
         self._thread.start()
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._stop.set()
         self._thread.join()
 

@@ -3,7 +3,6 @@
 from collections import deque
 from collections.abc import Callable
 from queue import Empty
-from types import TracebackType
 from typing import Any
 
 from tests.simulate.scheduler import Scheduler, Task
@@ -84,12 +83,7 @@ class Lock(_Waits):
     def __enter__(self) -> None:
         self.acquire()
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        at: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.release()
 
 
