@@ -88,9 +88,8 @@ class BatchSize:
 
     def load(self, state: Mapping[str, int]) -> None:
         """Continue from `state`, perhaps of another size that was configured then."""
-        self.halvings = int(state["halvings"])
+        self.halvings = min(state["halvings"], self.configured.bit_length())
         while self.halvings and self.configured >> (self.halvings - 1) <= self.least:
             self.halvings -= 1
-        self.good, self.patience = int(state["good"]), int(state["patience"])
-        self.on_trial = bool(state["on_trial"])
-        self.failures = int(state["failures"])
+        self.good, self.patience = state["good"], min(state["patience"], MOST_PATIENCE)
+        self.on_trial, self.failures = bool(state["on_trial"]), state["failures"]

@@ -125,6 +125,7 @@ class Keeper:
                     lost = self._fill_tables(saved, whole=whole)
                     state.load(self._trainer, saved.tensors, saved.values)
                     step, labels = saved.values["published"]
+                    state.counts({"step": step, "labels": labels})
             except checkpoint.OtherRunError:
                 raise
             except (ModelError, KeyError, RuntimeError, TypeError, ValueError) as error:

@@ -11,6 +11,7 @@ from torch import Tensor
 from rvsense.learner import chance
 from rvsense.learner.rows import Rows
 from rvsense.learner.trainer import Counters, Trainer
+from rvsense.wire import INT64_MAX
 
 NETWORK = ("encoder", "average", "momentum", "queue")
 """The parts that a roll-back puts back."""
@@ -63,7 +64,7 @@ def load(trainer: Trainer, saved: Mapping[str, Tensor], facts: Mapping[str, Any]
     """Continue where `tensors` and `values` were taken; the tables are loaded before.
 
     Raises:
-        KeyError, RuntimeError, TypeError: when they are of another trainer.
+        KeyError, RuntimeError, TypeError: when they are of another trainer, or no counts.
     """
     load_network(trainer, saved)
     # The pool's own keys, for a policy that needs them after one that kept none.
@@ -73,13 +74,13 @@ def load(trainer: Trainer, saved: Mapping[str, Tensor], facts: Mapping[str, Any]
     if (backgrounds and trainer.backgrounds.load(backgrounds)) or other_scale:
         trainer.forget(None)
     chance.restore(trainer.generator, trainer.device, _part(saved, "random"))
-    trainer.counters = Counters(**facts["counters"])
+    trainer.counters = Counters(**counts(facts["counters"]))
     if "batch" in facts:  # none in a checkpoint before version 1.0
-        trainer.batch_size.load(facts["batch"])
+        trainer.batch_size.load(counts(facts["batch"]))
     found = _part(saved, "collation")
     if trainer.collation is not None and found:  # none where the run before had no detector
         trainer.collation.load(found)
-        trainer.collation.counts.update(facts["collation"])
+        trainer.collation.counts.update(counts(facts["collation"]))
 
 
 @contextmanager
@@ -126,6 +127,18 @@ def load_network(trainer: Trainer, saved: Mapping[str, Tensor]) -> None:
             buffer.zero_()
     trainer.queue.load(_part(saved, "queue"))
     trainer.world.lead_load({k: v for k, v in saved.items() if k.split(".")[0] in NETWORK})
+
+
+def counts(saved: Mapping[str, Any]) -> Mapping[str, int]:
+    """The same, each of them a whole number that something can be added to.
+
+    Raises:
+        TypeError: one is not.
+    """
+    for name, value in saved.items():
+        if type(value) is not int or not 0 <= value <= INT64_MAX:
+            raise TypeError(f"{name} is {value!r}, and no count")
+    return saved
 
 
 def is_finite(saved: Mapping[str, Tensor]) -> bool:

@@ -57,6 +57,36 @@ def test_a_manifest_of_another_form_is_refused(tmp_path: Path, changes: dict[str
     assert checkpoint.load(newest, keeper.fingerprint()).path == newest
 
 
+@pytest.mark.parametrize("count", [None, "7", 7.5, -1, True, 2**63, [7]])
+@pytest.mark.parametrize(
+    "place", ["counters.pairs", "counters.step", "batch.halvings", "published"]
+)
+def test_a_count_that_is_none_is_refused(tmp_path: Path, place: str, count: Any) -> None:
+    """It would come to light at the next pair, and end the learner at every start."""
+    keeper, _ = begin(tmp_path)
+    keeper.save((1, 1))
+    values = checkpoint.load(checkpoint.numbered(tmp_path)[-1], keeper.fingerprint()).values
+    part, _, name = place.partition(".")
+    odd = values[part] | {name: count} if name else [count, 1]
+    path = change(tmp_path, values=values | {part: odd})
+    keeper, said = begin(tmp_path)
+    assert keeper.restore() is None
+    assert keeper.refused == 1
+    assert any(str(path) in str(message) for message in said)
+    keeper._trainer.ingest(toy_pair(3))
+
+
+def test_halvings_beyond_all_batches_are_no_endless_loop(tmp_path: Path) -> None:
+    """As many as the batch has room for are kept."""
+    keeper, _ = begin(tmp_path)
+    keeper.save((1, 1))
+    values = checkpoint.load(checkpoint.numbered(tmp_path)[-1], keeper.fingerprint()).values
+    change(tmp_path, values=values | {"batch": values["batch"] | {"halvings": 2**62}})
+    keeper, _ = begin(tmp_path)
+    assert keeper.restore() == (1, 1)
+    assert keeper._trainer.batch_size.now == 2
+
+
 def test_a_manifest_without_end_is_refused(tmp_path: Path) -> None:
     """Nested deeper than it can be read, or signed."""
     keeper, _ = begin(tmp_path)
