@@ -29,8 +29,8 @@ from rvsense.daemon.exam import Exam
 from rvsense.daemon.labels import LabelDesk
 from rvsense.daemon.order import Reorder
 from rvsense.daemon.pairing import Pairer
+from rvsense.daemon.places import Places
 from rvsense.daemon.thinning import Thinning
-from rvsense.errors import FrameError
 from rvsense.frames import AnyFrame, CameraFrame, LabelFrame, RadarFrame, scene_class
 from rvsense.link import Label, Pair
 
@@ -53,12 +53,16 @@ class Core:
         intake: bounds on sites and on what waits.
         pairing: settings of each site's pairing.
         exam: keeps a share of the labels for checking models; fed here, read elsewhere.
+        kept: sites that have a place whoever comes before them.
     """
 
-    def __init__(self, intake: Intake, pairing: Pairing, exam: Exam) -> None:
+    def __init__(
+        self, intake: Intake, pairing: Pairing, exam: Exam, kept: frozenset[str] = frozenset()
+    ) -> None:
         self.sites: dict[str, Site] = {}
         self.exam = exam
         self._intake, self._pairing = intake, pairing
+        self._places = Places(intake.max_sites, kept)
 
     def handle(self, frame: AnyFrame, now_ns: int) -> list[Effect]:
         """What follows from a valid frame that came in at `now_ns` (the caller's clock).
@@ -97,12 +101,7 @@ class Core:
     def _site(self, name: str) -> Site:
         site = self.sites.get(name)
         if site is None:
-            if len(self.sites) >= self._intake.max_sites:
-                raise FrameError(
-                    "too_many_sites",
-                    f"site {name} would be number {len(self.sites) + 1}; "
-                    f"intake.max_sites is {self._intake.max_sites}",
-                )
+            self._places.check(name, self.sites)
             site = self.sites[name] = Site(
                 Reorder(round(self._intake.reorder_wait_s * 1e9), self._intake.reorder_frames),
                 Pairer(self._pairing),

@@ -33,6 +33,7 @@ from rvsense.daemon.learner_process import LearnerProcess
 from rvsense.daemon.metrics import Metrics
 from rvsense.daemon.model_history import ModelHistory
 from rvsense.daemon.models import ModelKeeper, Outcome
+from rvsense.daemon.places import kept_sites
 from rvsense.daemon.publisher import Publisher
 from rvsense.daemon.scoring import Score
 from rvsense.daemon.sockets import (
@@ -160,10 +161,12 @@ def build(
     """Bind, load the last model, and wire up; starts nothing.
 
     Raises:
-        ConfigError: a device, a port or a file that the configuration asks for is not there.
+        ConfigError: a device, a port or a file that the configuration asks for is not there, or
+            it contradicts itself.
     """
     device = pick_device(config.serving.device, "serving.device")
     settle(device)
+    kept = kept_sites(config.intake)
     if config.learn:
         _preflight(config)
     metrics = Metrics(_build_info(config, device), config.intake.max_sites)
@@ -197,7 +200,7 @@ def build(
     inference = Inference(
         config.serving, deliver, keeper.restore(), serving_lane(device), lossless=lockstep
     )
-    core = Core(config.intake, config.pairing, exam)
+    core = Core(config.intake, config.pairing, exam, kept)
     learner = None
     if config.learn:
         learner = LearnerProcess(

@@ -22,6 +22,9 @@ class Intake:
     """What is let in."""
 
     max_sites: int = setting(64, "Sites beyond this many are rejected: labels stay bounded.", low=1)
+    sites: str = setting(
+        "", "Sites whose place nobody takes while they are away, separated by commas."
+    )
     max_chirps: int = setting(16, "A radar frame with more chirps is rejected.", low=1, high=255)
     max_image_bytes: int = setting(
         4 * MIB, "A larger camera payload is rejected.", low=1024, high=48 * MIB

@@ -12,7 +12,8 @@ from rvsense.config import Intake, Pairing
 from rvsense.daemon.core import Core
 from rvsense.daemon.effects import Classify, Effect, Examine, Learn, Refused, Teach, Truth
 from rvsense.daemon.exam import LEARN_FIRST, Exam
-from rvsense.errors import FrameError
+from rvsense.daemon.places import kept_sites
+from rvsense.errors import ConfigError, FrameError
 from rvsense.frames import AnyFrame, CameraFrame, LabelFrame, RadarFrame, SceneObject
 
 MakeRadar = Callable[..., RadarFrame]
@@ -142,6 +143,30 @@ def test_one_site_too_many_is_refused(make_radar: MakeRadar) -> None:
             core.handle(frame, 0)
     assert said(core.handle(make_radar(1, site="a"), 0)) == ["classify 1"]
     assert set(core.sites) == {"a", "b"}
+
+
+def test_a_site_that_is_named_finds_its_place(make_radar: MakeRadar) -> None:
+    """Whoever makes up names has the rest of the places; which sites are kept never shrinks."""
+    intake = Intake(max_sites=3, sites="a, b")
+    core = Core(intake, PAIRING, Exam(0.0, 16), kept_sites(intake))
+    core.handle(make_radar(0, site="a"), 0)
+    core.handle(make_radar(0, site="made-up"), 0)
+    for name in ("made-up-2", "made-up-3"):
+        with pytest.raises(FrameError, match="too_many_sites"):
+            core.handle(make_radar(0, site=name), 0)
+    core.handle(make_radar(0, site="b"), 0)
+    assert set(core.sites) == {"a", "b", "made-up"}
+
+
+@pytest.mark.parametrize(
+    ("sites", "said"),
+    [("a, b c", "'b c' is no name"), ("a,b,c", "names 3 sites, and intake.max_sites is 2")],
+)
+def test_names_that_no_site_can_have_are_refused(sites: str, said: str) -> None:
+    """And more of them than there are places."""
+    with pytest.raises(ConfigError, match=said):
+        kept_sites(Intake(max_sites=2, sites=sites))
+    assert kept_sites(Intake(max_sites=2, sites=" b,,a ,b")) == {"a", "b"}
 
 
 def test_pairs_are_thinned_by_stamp_for_the_learner_only(make_radar: MakeRadar) -> None:

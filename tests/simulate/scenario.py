@@ -91,6 +91,7 @@ def _config(rng: random.Random, remote: bool) -> Config:
         replay=Replay(),
         intake=Intake(
             max_sites=3,
+            sites="site0, site1",  # what comes first in a crowd has the third
             reorder_wait_s=rng.choice((0.0, 0.05, 0.2)),
             reorder_frames=rng.choice((0, 2, 8)),
             label_window_frames=rng.choice((4, 64)),

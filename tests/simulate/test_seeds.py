@@ -39,6 +39,16 @@ def test_a_learner_that_hangs_for_good_is_replaced() -> None:
     assert "pairs learned" in run_scenario(replace(hanging, config=never)).failure
 
 
+def test_a_crowd_takes_no_place_that_is_kept() -> None:
+    """The daemon starts anew while a radar is silent, and others come first."""
+    crowded = draw(2442)
+    report = run_scenario(crowded)
+    assert not report.failure, report.as_text()
+    intake = replace(crowded.config.intake, sites="")
+    unnamed = replace(crowded, config=replace(crowded.config, intake=intake))
+    assert "pairs of site1" in run_scenario(unnamed).failure
+
+
 @pytest.mark.parametrize("seed", [1, 2, 26])
 def test_a_disk_that_is_well_takes_every_note(seed: int) -> None:
     """What fails for want of a pretended name would pass for a disk that fails."""
