@@ -281,6 +281,9 @@ class Loop:
             self._log.error("replay_failed", status=error.status)
             self._fail(error.status)
             return
+        cut = parts.lockstep and learner is not None and learner.state.cuts > 0
+        if self.ending.phase is Phase.PLAYING and sent is None and not cut:
+            return  # nothing to decide: the other facts would be gathered in vain, at every turn
         facts = Facts(
             now_s=now,
             sent=sent,
@@ -292,7 +295,7 @@ class Loop:
             drained=learner is not None and learner.state.drained is not None,
             loader_idle=self._nothing_lands() and parts.keeper.idle and parts.outcomes.empty(),
             reading=self._intake_open,
-            cut=parts.lockstep and learner is not None and learner.state.cuts > 0,
+            cut=cut,
         )
         for todo in self.ending.advance(facts):
             match todo:

@@ -15,8 +15,9 @@ from tests.simulate.sources import Message, Sent
 
 LOSS = 0.05
 LABELS = 0.2
-ROOM_S = 0.002
-MOST_ROOM_S = 0.5
+ROOM_S, MOST_ROOM_S = 0.002, 0.5
+LONG_ROOM_S = 0.25
+"""For a long run: the intake has frames for seconds when it is full."""
 
 
 def data_set(seed: int, sites: int, frames: int) -> list[Message]:
@@ -53,14 +54,20 @@ def data_set(seed: int, sites: int, frames: int) -> list[Message]:
 
 
 def player(
-    scheduler: Scheduler, deliver: Callable[[Message], bool], messages: Iterable[Message]
+    scheduler: Scheduler,
+    deliver: Callable[[Message], bool],
+    messages: Iterable[Message],
+    first_room_s: float = ROOM_S,
 ) -> Callable[[Spawned], int]:
-    """What the process does: everything once, then a report."""
+    """What the process does: everything once, then a report.
+
+    Where there is no room it waits for `first_room_s`, and twice as long each time after that.
+    """
 
     def main(spawned: Spawned) -> int:
         sent: Counter[str] = Counter()
         for message in messages:
-            room_s = ROOM_S
+            room_s = first_room_s
             while not deliver(message):
                 scheduler.sleep(room_s)
                 room_s = min(2 * room_s, MOST_ROOM_S)

@@ -1,6 +1,7 @@
 """One seed's world: the daemon, all that it talks to, and what goes wrong, put together and run."""
 
 import contextlib
+import functools
 import hashlib
 import io
 import json
@@ -24,7 +25,7 @@ from tests.simulate.models import PretendedModel
 from tests.simulate.network import Network, Socket
 from tests.simulate.outside import Asker, Server, Subscriber, monitor
 from tests.simulate.platform import Clock, pretended, replacements
-from tests.simulate.player import player
+from tests.simulate.player import LONG_ROOM_S, ROOM_S, player
 from tests.simulate.processes import Spawned, option
 from tests.simulate.scenario import INTAKE, REMOTE, STATE, Fault, Scenario
 from tests.simulate.scheduler import Process, Scheduler
@@ -318,12 +319,10 @@ class World:
         if self.watched:
             for message in self.messages:
                 self.checks.frames[message.sent.number] = message.sent
-        return Spawned(
-            self.scheduler,
-            "player",
-            999,
-            player(self.scheduler, lambda m: self.network.deliver(INTAKE, m), self.messages),
-        )
+        deliver = functools.partial(self.network.deliver, INTAKE)
+        room_s = ROOM_S if self.watched else LONG_ROOM_S
+        main = player(self.scheduler, deliver, self.messages, room_s)
+        return Spawned(self.scheduler, "player", 999, main)
 
     def _start_remote(self) -> None:
         state = self.disk.Path(REMOTE_STATE)
