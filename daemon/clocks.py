@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from rvsense.daemon.tally import percentile
+from rvsense.daemon.tally import median_and_p99
 
 RECENT = 256
 BIN_S = 2.0
@@ -79,8 +79,7 @@ class StreamClock:
         # The newest floor is not yet the least of its time.
         slope = line_slope(list(self._floors)[:-1])
         return {
-            "delay_p50_ms": percentile(self._delays_ms, 0.5),
-            "delay_p99_ms": percentile(self._delays_ms, 0.99),
+            **median_and_p99("delay", self._delays_ms),
             "drift_ppm": None if slope is None else round(-1e3 * slope[0], 3),
             "drift_error_ppm": None if slope is None else round(1e3 * slope[1], 3),
         }

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from rvsense.daemon.tally import percentile
+from rvsense.daemon.tally import median_and_p99
 from rvsense.frames import AnyFrame, CameraFrame, RadarFrame
 from rvsense.results import Result
 
@@ -67,8 +67,7 @@ class SiteLatest:
             "camera_hz": self.rate_hz("camera"),
             "radar_age_s": self._age_s("radar", now_s),
             "camera_age_s": self._age_s("camera", now_s),
-            "skew_p50_ms": percentile(self.skew_ms, 0.5),
-            "skew_p99_ms": percentile(self.skew_ms, 0.99),
+            **median_and_p99("skew", self.skew_ms),
         }
 
     def _age_s(self, kind: str, now_s: float) -> float | None:

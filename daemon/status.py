@@ -9,7 +9,7 @@ from typing import Any
 
 from rvsense import __version__
 from rvsense.daemon.parts import Parts
-from rvsense.daemon.tally import percentile
+from rvsense.daemon.tally import median_and_p99, percentile
 
 
 def utc(stamp_ns: int | None) -> str | None:
@@ -38,8 +38,7 @@ def describe(parts: Parts, *, waiting: int, replay: Mapping[str, Any] | None) ->
         | {
             "abstained": dict(parts.tally.abstained),
             "errors": parts.inference.errors,
-            "latency_p50_ms": percentile(parts.tally.latency_ms, 0.5),
-            "latency_p99_ms": percentile(parts.tally.latency_ms, 0.99),
+            **median_and_p99("latency", parts.tally.latency_ms),
             "subscribers": parts.publisher.subscribers,
         },
         "pairing": _pairing(parts),
@@ -95,8 +94,7 @@ def _sites(parts: Parts) -> dict[str, Any]:
             sites[name] |= {
                 "offset_ms": offset_ms,
                 "tolerance_ms": _ms(site.pairer.tolerance_ns),
-                "skew_left_p50_ms": percentile(left_ms, 0.5),
-                "skew_left_p99_ms": percentile(left_ms, 0.99),
+                **median_and_p99("skew_left", left_ms),
                 "clocks": parts.clocks.as_map(name),
             }
     return sites

@@ -66,5 +66,14 @@ class Tally:
 
 def percentile(values: "deque[float]", share: float) -> float | None:
     """The smallest value that at least `share` of the values do not exceed; None without any."""
-    ordered = sorted(values)
+    return _at(sorted(values), share)
+
+
+def median_and_p99(name: str, values_ms: "deque[float]") -> dict[str, float | None]:
+    """Both percentiles under their names in `/statusz`, sorted for once."""
+    ordered = sorted(values_ms)
+    return {f"{name}_p50_ms": _at(ordered, 0.5), f"{name}_p99_ms": _at(ordered, 0.99)}
+
+
+def _at(ordered: list[float], share: float) -> float | None:
     return ordered[max(math.ceil(share * len(ordered)) - 1, 0)] if ordered else None

@@ -10,7 +10,7 @@ from rvsense.answer import Answer
 from rvsense.config import Serving
 from rvsense.daemon.backoff import Backoff
 from rvsense.daemon.effects import PairFound
-from rvsense.daemon.tally import Tally, percentile
+from rvsense.daemon.tally import Tally, median_and_p99, percentile
 from rvsense.policy import abstention
 
 
@@ -57,6 +57,8 @@ def test_a_percentile_is_the_smallest_that_covers(values: list[float], share: fl
     smaller = [v for v in values if v < found]
     assert not smaller or sum(v <= max(smaller) for v in values) < share * len(values) + 1e-9
     assert percentile(deque(), share) is None
+    both = median_and_p99("skew", deque(values))
+    assert both == {f"skew_p{p}_ms": percentile(deque(values), p / 100) for p in (50, 99)}
 
 
 def test_back_off_doubles_to_its_bound() -> None:
