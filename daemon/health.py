@@ -9,7 +9,7 @@ The learner and the model only degrade: serving never waits for learning (S2).
 """
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any, Literal
 
 LearnerPhase = Literal["off", "starting", "up", "restarting", "unreachable", "refused"]
@@ -72,7 +72,10 @@ class Health:
 
     def as_map(self) -> dict[str, Any]:
         """For /livez, /readyz and /statusz."""
-        checks = [asdict(check) for check in self.checks]
+        checks = [
+            {"name": check.name, "ok": check.ok, "reason": check.reason, "gate": check.gate}
+            for check in self.checks
+        ]
         return {"live": self.live, "ready": self.ready, "checks": checks}
 
 

@@ -56,6 +56,7 @@ class Score:
     _truths: OrderedDict[Key, SceneClass] = field(default_factory=OrderedDict)
     _answers: OrderedDict[Key, Given] = field(default_factory=OrderedDict)
     _recent: deque[Scored] = field(default_factory=deque)
+    _told: dict[str, Any] | None = None
 
     def answered(self, key: Key, given: Given) -> None:
         """An answer was published."""
@@ -92,7 +93,15 @@ class Score:
         return record
 
     def as_map(self) -> dict[str, Any]:
-        """For status pages: the window, its coverage curves, and each version since it served."""
+        """For status pages: the window, its coverage curves, and each version since it served.
+
+        Asked for every second, and made anew when another answer has been scored.
+        """
+        if self._told is None:
+            self._told = self._figures()
+        return self._told
+
+    def _figures(self) -> dict[str, Any]:
         unfamiliar = [
             (item.ood_score, item.right) for item in self._recent if item.ood_score is not None
         ]
@@ -113,6 +122,7 @@ class Score:
         answer = given.answer
         if answer.label is None:
             return
+        self._told = None
         right = answer.label == truth
         confidence, of_truth = answer.probs[answer.label], answer.probs.get(truth, 0.0)
         self.scored += 1

@@ -116,8 +116,9 @@ class Housekeeping:
         for name, site in parts.core.sites.items():
             if site.pairer.offset_ns is not None:
                 parts.metrics.clock_offset(name, site.pairer.offset_ns / 1e9)
-        if parts.score.accuracy is not None:
-            parts.metrics.scored(parts.score.accuracy, parts.score.scored)
+        score = parts.score.as_map()
+        if score["accuracy"] is not None:
+            parts.metrics.scored(score["accuracy"], score["scored"])
         model = parts.inference.model
         if model is not None:
             record = parts.score.versions.get(model.published.id, Record())
