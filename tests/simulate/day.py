@@ -115,6 +115,11 @@ def growth_mb(hours: list[Hour]) -> float:
     return (last.memory_mb - first.memory_mb) / max(last.hour - first.hour, 1)
 
 
+def opened(hours: list[Hour]) -> int:
+    """By how many descriptors the most of any hour is above the first; the last closes some."""
+    return max(hour.descriptors for hour in hours) - hours[0].descriptors
+
+
 def _memory_mb() -> float:
     with open("/proc/self/statm") as statm:
         return int(statm.read().split()[1]) * os.sysconf("SC_PAGE_SIZE") / 1e6
