@@ -31,12 +31,14 @@ thin_rate_hz = 30.0
 preset = "edge"
 pool_pairs = 512
 queue = 1024
+max_labels = 64
 publish_every_steps = 50
 checkpoint_every_s = 20.0
 [serving]
 exam_labels = 8
 """
-"""The defaults, but pool, queue and exam are full after some minutes, and much is published."""
+"""The defaults, but pool, queue, labels and exam are full after some minutes, and much is
+published."""
 WARM_UP = 0.25
 """Of the run: by then what is bounded is full."""
 LABEL_EVERY_S = 5.0
