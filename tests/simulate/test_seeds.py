@@ -39,6 +39,11 @@ def test_a_learner_that_hangs_for_good_is_replaced() -> None:
     assert "pairs learned" in run_scenario(replace(hanging, config=never)).failure
 
 
+def test_a_pair_that_nothing_could_tell_apart_is_no_failure() -> None:
+    """One clock is set back by as long as the network holds the other stream; then all is well."""
+    assert not run_seed(4164).failure
+
+
 def test_a_crowd_takes_no_place_that_is_kept() -> None:
     """The daemon starts anew while a radar is silent, and others come first."""
     crowded = draw(2442)
