@@ -44,6 +44,11 @@ def test_a_pair_that_nothing_could_tell_apart_is_no_failure() -> None:
     assert not run_seed(4164).failure
 
 
+def test_the_second_stream_falls_silent_before_the_first_is_given_up() -> None:
+    """What was pending then waits for both idle timeouts, and no longer."""
+    assert not run_seed(6662).failure
+
+
 def test_a_crowd_takes_no_place_that_is_kept() -> None:
     """The daemon starts anew while a radar is silent, and others come first."""
     crowded = draw(2442)

@@ -132,7 +132,8 @@ def watched(truth_of: Callable[[Any], Any], *, clocked: bool) -> type[Pairer]:
             settings = self._settings
             if now_ns is not None and clocked:
                 lag_s = (now_ns - max(pair.radar.arrival_ns, pair.camera.arrival_ns)) / 1e9
-                most_s = settings.lateness_s + tolerance_ns / 1e9 + settings.idle_timeout_s
+                # Twice: one stream falls silent, and the other just before that one is given up.
+                most_s = settings.lateness_s + tolerance_ns / 1e9 + 2 * settings.idle_timeout_s
                 most_s += 0 if before_ns else FIRST_S
                 if lag_s > most_s + SLACK_S:
                     raise BrokenError("P6", f"{what}: came out after {lag_s:.2f} s")
