@@ -129,12 +129,14 @@ def load_network(trainer: Trainer, saved: Mapping[str, Tensor]) -> None:
     trainer.world.lead_load({k: v for k, v in saved.items() if k.split(".")[0] in NETWORK})
 
 
-def counts(saved: Mapping[str, Any]) -> Mapping[str, int]:
+def counts(saved: Any) -> Mapping[str, int]:
     """The same, each of them a whole number that something can be added to.
 
     Raises:
-        TypeError: one is not.
+        TypeError: one is not, or there is no map of them.
     """
+    if not isinstance(saved, Mapping):
+        raise TypeError(f"{saved!r} where counts should be")
     for name, value in saved.items():
         if type(value) is not int or not 0 <= value <= INT64_MAX:
             raise TypeError(f"{name} is {value!r}, and no count")

@@ -76,6 +76,19 @@ def test_a_count_that_is_none_is_refused(tmp_path: Path, place: str, count: Any)
     keeper._trainer.ingest(toy_pair(3))
 
 
+@pytest.mark.parametrize("part", ["counters", "batch"])
+@pytest.mark.parametrize("odd", [None, 7, "x", [7]])
+def test_counts_that_are_no_map_are_refused(tmp_path: Path, part: str, odd: Any) -> None:
+    """The learner begins anew."""
+    keeper, _ = begin(tmp_path)
+    keeper.save((1, 1))
+    values = checkpoint.load(checkpoint.numbered(tmp_path)[-1], keeper.fingerprint()).values
+    change(tmp_path, values=values | {part: odd})
+    keeper, _ = begin(tmp_path)
+    assert keeper.restore() is None
+    assert keeper.refused == 1
+
+
 def test_halvings_beyond_all_batches_are_no_endless_loop(tmp_path: Path) -> None:
     """As many as the batch has room for are kept."""
     keeper, _ = begin(tmp_path)
