@@ -18,7 +18,7 @@ from typing import Any
 
 from rvsense import atomic, link
 from rvsense.errors import ModelError, RvsenseError
-from rvsense.learner import checkpoint, state
+from rvsense.learner import checkpoint, state, trimming
 from rvsense.learner.shortage import ShortageError, within_memory
 from rvsense.learner.trainer import Trainer
 
@@ -76,6 +76,7 @@ class Keeper:
         except (OSError, ShortageError) as problem:
             error = str(problem)
             self.failures += 1
+        trimming.give_back()
         self._saved_at = self._clock()
         self._say(
             link.pack(

@@ -25,7 +25,7 @@ from typing import Any
 
 from rvsense import atomic, current, link, parcel, published
 from rvsense.errors import FrameError, ModelError, RvsenseError
-from rvsense.learner import complaints, publication, schedule
+from rvsense.learner import complaints, publication, schedule, trimming
 from rvsense.learner.complaints import Complaints
 from rvsense.learner.fetching import Fetching
 from rvsense.learner.figures import figures_of
@@ -334,6 +334,7 @@ class Service:
             self._notice("error", "publish_failed", detail=str(error))
         self._published_step = trainer.counters.step
         self._published_labels = trainer.labelled
+        trimming.give_back()
 
     def _write_model(self) -> tuple[published.PublishedModel, dict[str, float | None]]:
         return publication.publish(
