@@ -99,6 +99,7 @@ def news() -> Iterator[str]:
     """A socket that tells each new subscriber of a model and of a status, as a daemon does."""
     context = zmq.Context()
     socket = context.socket(zmq.XPUB)
+    socket.setsockopt(zmq.XPUB_VERBOSE, 1)  # else a topic that the last one still has is no news
     port = socket.bind_to_random_port("tcp://127.0.0.1")
     ended = threading.Event()
     model = {"v": 1, "id": "step-100-ab", "step": 100, "sha256": "ab" * 32}

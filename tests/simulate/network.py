@@ -15,8 +15,6 @@ import zmq
 from tests.simulate.scheduler import Process, Scheduler, Task
 
 LATENCY_S = (0.0001, 0.002)
-NOTHING_YET = zmq.Again()
-"""One for all: to make it looks its words up, and it is raised at every turn."""
 
 Accept = Callable[["Socket"], None]
 
@@ -211,7 +209,7 @@ class Socket:
     def recv_multipart(self, flags: int = 0, copy: bool = True) -> list[Any]:
         """As zmq's, where something has come in, or not to wait."""
         if not self.inbox:
-            raise NOTHING_YET.with_traceback(None)
+            raise zmq.Again
         message = self.inbox.popleft()
         self._network.on_read(self, message)
         return message if copy else [Part(part) for part in message]
