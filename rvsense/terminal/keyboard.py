@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
 
-ENDING = (signal.SIGTERM, signal.SIGHUP)
+ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 Pressed = Callable[[float], str]
 """Waits so many seconds for keys: those pressed, or "" when none was; END where none can be."""
@@ -29,19 +29,33 @@ def keys() -> Iterator[Pressed]:
     """Keys while inside; where no keyboard is on standard input there are none.
 
     Raises:
-        KeyboardInterrupt: inside, for SIGTERM and SIGHUP as for Ctrl-C.
+        KeyboardInterrupt: inside, for SIGTERM and SIGHUP as for Ctrl-C. Where a finaliser has
+            swallowed it, once more when keys are waited for.
     """
-    signals = {number: signal.signal(number, _interrupt) for number in ENDING}
+    came: list[int] = []
+
+    def interrupt(number: int, _frame: object) -> None:
+        came.append(number)
+        raise KeyboardInterrupt
+
+    def heeding(read: Pressed, wait_s: float) -> str:
+        if came:
+            raise KeyboardInterrupt
+        return read(wait_s)
+
+    signals = {number: signal.signal(number, interrupt) for number in ENDING}
     try:
         if sys.stdin.isatty():
-            yield from _unbuffered(sys.stdin.fileno())
+            with _unbuffered(sys.stdin.fileno()) as read:
+                yield partial(heeding, read)
         else:
-            yield _none
+            yield partial(heeding, _none)
     finally:
         for number, handler in signals.items():
             signal.signal(number, handler)
 
 
+@contextmanager
 def _unbuffered(handle: int) -> Iterator[Pressed]:
     before = termios.tcgetattr(handle)
     tty.setcbreak(handle)
@@ -49,10 +63,6 @@ def _unbuffered(handle: int) -> Iterator[Pressed]:
         yield partial(_keys, handle)
     finally:
         termios.tcsetattr(handle, termios.TCSADRAIN, before)
-
-
-def _interrupt(_number: int, _frame: object) -> None:
-    raise KeyboardInterrupt
 
 
 def _keys(handle: int, wait_s: float) -> str:

@@ -1,6 +1,8 @@
 """Single keys, from a real pseudo-terminal."""
 
+import contextlib
 import os
+import signal
 import sys
 from collections.abc import Iterator
 
@@ -29,6 +31,18 @@ def test_keys_that_come_at_once_are_all_seen(typed: bytes, pressed: str, typist:
         os.write(typist, typed)
         assert read(10.0) == pressed
         assert read(0.0) == ""
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_that_a_finaliser_has_swallowed_is_heeded(number: int, typist: int) -> None:
+    """As Python does with whatever is raised in one: the program would go on for ever."""
+    before = signal.getsignal(number)
+    with keys() as read:
+        with contextlib.suppress(KeyboardInterrupt):
+            signal.raise_signal(number)
+        with pytest.raises(KeyboardInterrupt):
+            read(10.0)
+    assert signal.getsignal(number) is before
 
 
 def test_the_end_of_the_input_is_a_key(monkeypatch: pytest.MonkeyPatch, typist: int) -> None:
