@@ -1,8 +1,8 @@
 """Memory that is free goes back to the system, where the C library can do that.
 
 A model and a checkpoint take copies of tables that grow as they fill. glibc keeps what they leave
-behind, a hole too small for the next: with 172 labels, after 17 models and 50 checkpoints, a
-learner had 1,124 MB without this and 1,060 with it.
+behind, a hole too small for the next: a learner grew by what its labels take several times over
+(docs/reliability.md, the soak).
 """
 
 import ctypes
