@@ -23,6 +23,7 @@ from rvsense.daemon.parts import build
 from rvsense.daemon.watch import Housekeeping, Watch
 from rvsense.learner.service import Service
 from tests.fuzz.drive import BrokenError
+from tests.fuzz.talk import FROM_DAEMON, undamaged
 from tests.learner.conftest import SMALL, small_teacher, small_trainer
 
 WITHIN_MS = 10_000
@@ -54,6 +55,13 @@ class LearnerEnd:
         if self.service.stopped:
             raise BrokenError("it has stopped, and it is nobody's")
         return self.answer()
+
+    def take_a_step(self) -> None:
+        """Pairs until there are enough, and a step."""
+        self.hear(undamaged(FROM_DAEMON, "hello").parts)
+        while not self.service.trainer.ready:
+            self.hear(undamaged(FROM_DAEMON, "pair").parts)
+        self.service.work()
 
     def answer(self) -> str:
         """The operations of what was sent, each a message of this version."""

@@ -1,9 +1,10 @@
 """How much memory a process has, and whether that grows."""
 
 import os
-import resource
 from collections.abc import Sequence
 from pathlib import Path
+
+from rvsense.learner.trimming import give_back
 
 PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
 MB = 1e6
@@ -15,9 +16,16 @@ def resident_mb(pid: int | None = None) -> float:
     return int(fields[1]) * PAGE_BYTES / MB
 
 
+def used_mb() -> float:
+    """Of this process, without what the last message left free: some of them have 20 MB."""
+    give_back()
+    return resident_mb()
+
+
 def peak_mb() -> float:
-    """The most that this process has had so far."""
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / MB
+    """The most that this process has had so far; `ru_maxrss` would count the one that began it."""
+    status = dict(line.split(":", 1) for line in Path("/proc/self/status").read_text().splitlines())
+    return int(status["VmHWM"].split()[0]) * 1024 / MB
 
 
 def slope(points: Sequence[tuple[float, float]]) -> float:

@@ -82,6 +82,12 @@ def said(rng: Random, by: Said) -> Case:
     return Case(how, [head, *parts])
 
 
+def undamaged(by: Said, op: str) -> Case:
+    """A message of one end as it should be."""
+    values, payloads = next((values, payloads) for _, its, values, payloads in by if its == op)
+    return Case("valid", [msgpack.packb({"v": link.VERSION, "op": op, **values}), *payloads])
+
+
 def _large(entries: dict[str, Any], rng: Random) -> bytes:
     """Few bytes of wire that are much in memory, or deep, or simply long."""
     name = rng.choice(("detail", "files", "loss", "event", "reason", "x"))

@@ -5,12 +5,14 @@ from pathlib import Path
 
 import pytest
 
-from tests.fuzz.__main__ import Target, every, main, run
+from tests.fuzz.__main__ import Target, alone, every, main, run
 from tests.fuzz.drive import BrokenError, Case, drive, number
 from tests.fuzz.mutate import mutated
 
 LIVE = ("live", "requests", "http", "names")
 """With a real daemon at the other end."""
+ALONE = ("files",)
+"""Bound by a peak of memory, and no process forgets an earlier one."""
 
 
 def marked(name: str, target: Target) -> object:
@@ -20,12 +22,27 @@ def marked(name: str, target: Target) -> object:
 
 
 @pytest.mark.timeout(600)
-@pytest.mark.parametrize("target", [marked(*item) for item in every().items()])
+@pytest.mark.parametrize(
+    "target", [marked(*item) for item in every().items() if item[0] not in ALONE]
+)
 @pytest.mark.filterwarnings("ignore::UserWarning", "ignore::RuntimeWarning")
 def test_no_bound_is_broken(target: Target) -> None:
     """Each target's table: what was taken, what was refused and why, what must hold meanwhile."""
     report = run(target, seed=0, messages=target.QUICK)
     assert report.kept, report.as_text()
+
+
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize("name", ALONE)
+def test_no_bound_is_broken_in_a_process_of_its_own(
+    name: str, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """As `all` runs it, whatever this process held before."""
+    held = bytearray(10**9)
+    del held
+    status = alone(name, argparse.Namespace(seed=0, quick=True, messages=None, only=None))
+    assert status == 0, capfd.readouterr().out
+    assert "memory at its highest" in capfd.readouterr().out
 
 
 def test_the_same_seed_makes_the_same_input() -> None:

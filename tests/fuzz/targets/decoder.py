@@ -17,7 +17,7 @@ from rvsense.frames import (
 from tests.chaos.report import Report, at_most, told
 from tests.fuzz.drive import BrokenError, Case, drive
 from tests.fuzz.frames import frame
-from tests.fuzz.memory import resident_mb
+from tests.fuzz.memory import used_mb
 
 NAME = "decoder"
 HELP = "rvsense.wire.decode: a valid frame or a known reason"
@@ -35,12 +35,12 @@ def run(options: argparse.Namespace) -> Report:
 
     def often(index: int) -> None:
         if not before_mb and index >= WARM * options.messages:
-            before_mb.append(resident_mb())
+            before_mb.append(used_mb())
 
     began = time.monotonic()
     done = drive(options, NAME, frame, feed, often=often)
     rate = done.tried / (time.monotonic() - began)
-    growth_mb = resident_mb() - before_mb[0] if before_mb else 0.0
+    growth_mb = used_mb() - before_mb[0] if before_mb else 0.0
     return done.report(
         told("messages a second, made and decoded", round(rate)),
         at_most("memory grown since the first tenth", growth_mb, GROWTH_MB, " MB"),

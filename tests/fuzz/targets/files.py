@@ -30,7 +30,7 @@ PEAK_MB = 700.0
 
 
 def run(options: argparse.Namespace) -> Report:
-    """Read so many of each kind."""
+    """Read so many of each kind; in a process of its own, whose peak of memory has no past."""
     torch.set_num_threads(1)
     before_mb = resident_mb()
     done = Driven(options.seed)

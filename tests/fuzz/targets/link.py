@@ -6,7 +6,7 @@ from collections.abc import Callable
 from tests.chaos.report import Report, at_most, exactly
 from tests.fuzz.drive import Case, Driven, drive
 from tests.fuzz.ends import LearnerEnd, daemon_end
-from tests.fuzz.memory import resident_mb
+from tests.fuzz.memory import used_mb
 from tests.fuzz.talk import FROM_DAEMON, FROM_LEARNER, Said, said
 from tests.fuzz.taps import Recorder, Subscribers, subscription, tapped
 
@@ -21,6 +21,7 @@ GROWTH_MB = 16.0
 def run(options: argparse.Namespace) -> Report:
     """A share of the messages to each."""
     learner = LearnerEnd(options.work / "learner")
+    learner.take_a_step()  # what a first one loads is no growth
     first, ours_mb = _weighed(options, FROM_DAEMON, lambda case: learner.hear(case.parts))
     with daemon_end(options.work) as daemon:
         second, theirs_mb = _weighed(options, FROM_LEARNER, lambda case: daemon.hear(case.parts))
@@ -53,7 +54,7 @@ def _weighed(
 
     def often(index: int) -> None:
         if not memory_mb and index >= WARM * SHARE * options.messages:
-            memory_mb.append(resident_mb())
+            memory_mb.append(used_mb())
 
     done = drive(options, NAME, lambda rng: said(rng, by), hear, often=often, share=SHARE)
-    return done, resident_mb() - memory_mb[0] if memory_mb else 0.0
+    return done, used_mb() - memory_mb[0] if memory_mb else 0.0
