@@ -5,6 +5,7 @@ loader and the HTTP server; and as processes of their own the learner and, for `
 player.
 """
 
+import gc
 import os
 import socket
 import sys
@@ -102,6 +103,10 @@ def _serve(parts: Parts, signals: Signals, terminal: Terminal, runtime_dir: Path
             )
             stack.callback(player.stop)
             loop.watch_player(player)
+        # A full collection looks through all of torch: every thread stands for 150 ms, and frames
+        # wait. What is there by now stays, and is passed over.
+        stack.callback(gc.unfreeze)
+        gc.freeze()
         _say_ready(parts)
         signals.act(loop)
         while not loop.stopping:
