@@ -185,7 +185,13 @@ def label_right(axes: Axes, labels: Sequence[Label], *, gap: float = 0.068) -> N
             va="center",
             annotation_clip=False,
             fontsize=9,
-            arrowprops={"arrowstyle": "-", "color": label.colour, "lw": 0.7, "shrinkA": 1},
+            arrowprops={
+                "arrowstyle": "-",
+                "color": label.colour,
+                "lw": 0.7,
+                "shrinkA": 1,
+                "relpos": (0, 0.5),  # never through a neighbour's text
+            },
         )
 
 
