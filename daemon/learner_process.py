@@ -26,6 +26,7 @@ from rvsense.daemon.killing import kill
 from rvsense.daemon.learner_link import LearnerLink
 from rvsense.daemon.outbox import Outbox
 from rvsense.errors import ConfigError, UsageError
+from rvsense.stopping import HURRY
 
 AWAY_S = 5.0
 """Between two turns of ours: it was we, or the whole machine, that stood still."""
@@ -104,7 +105,7 @@ class LearnerProcess:
         self._process: subprocess.Popen[bytes] | None = None
         self._started_at = 0.0
         self._start_at: float | None = None
-        self._stopping = False
+        self._stopping = self._hurried = False
         self._draining = False
         self._missed = False
         self._turned_at = self._awake_at = 0.0
@@ -167,6 +168,12 @@ class LearnerProcess:
             self._link.send(link.pack("stop"))
         elif self._process is not None:
             self._process.terminate()
+
+    def hurry(self) -> None:
+        """Somebody waits for that end: a model that it is at is to be given up."""
+        if self._process is not None and self.state.up and not self._hurried:
+            self._hurried = True
+            self._process.send_signal(HURRY)
 
     @property
     def ended(self) -> bool:

@@ -171,6 +171,8 @@ def _stop(parts: Parts, loop: Loop, signals: Signals) -> None:
     began = time.monotonic()
     while not parts.learner.ended:
         # A signal may come while a replay's last checkpoint is being written.
+        if signals.stop:
+            parts.learner.hurry()
         within_s = STOP_WITHIN_S if signals.stop else END_WITHIN_S
         if time.monotonic() - began > within_s:
             return

@@ -37,6 +37,7 @@ from rvsense.learner.world import ALONE, World
 from rvsense.learner.yielding import go_first, yield_to_serving
 from rvsense.machine import pick_device, preset_name, uses_detector
 from rvsense.notify import Notifier
+from rvsense.stopping import HURRY
 
 
 def build_trainer(learning: Learning, seed: int, world: World = ALONE) -> Trainer:
@@ -119,7 +120,7 @@ def run(
 
 def _lead(endpoint: str, trainer: Trainer, state_dir: Path, parent: int | None, keys: str) -> None:
     signals: list[int] = []
-    reload = threading.Event()
+    reload, hurry = threading.Event(), threading.Event()
     # Of a daemon's own learner systemd knows nothing: the daemon watches it.
     vitals = Vitals(Notifier({} if parent else os.environ))
 
@@ -131,6 +132,9 @@ def _lead(endpoint: str, trainer: Trainer, state_dir: Path, parent: int | None, 
     signal.signal(signal.SIGHUP, lambda *_: reload.set())
     # Ctrl-C reaches the whole process group; the daemon decides when the learner stops.
     signal.signal(signal.SIGINT, signal.SIG_IGN if parent else note)
+
+    if parent:
+        signal.signal(HURRY, lambda *_: hurry.set())
 
     def must_stop() -> bool:
         return bool(signals) or _orphaned(parent)
@@ -150,6 +154,7 @@ def _lead(endpoint: str, trainer: Trainer, state_dir: Path, parent: int | None, 
                 say_where,
                 on_turn=vitals.turned,
                 owned=owned,
+                hurried=lambda: hurry.is_set() or must_stop(),
                 guarded=partial(door.guarded, keys=keys, reload=reload),
             )
 

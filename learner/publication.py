@@ -1,7 +1,7 @@
 """A trainer's served weights with a freshly fitted head, as a published model."""
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -35,17 +35,37 @@ class NotFiniteError(RvsenseError):
     """The served weights are finite, and cannot be computed with."""
 
 
+class GivenUpError(RvsenseError):
+    """There is no time for this model."""
+
+
+Hurried = Callable[[], bool]
+
+
 def publish(
-    trainer: Trainer, models_dir: Path, *, teacher_sha256: str, figures: Mapping[str, Any]
+    trainer: Trainer,
+    models_dir: Path,
+    *,
+    teacher_sha256: str,
+    figures: Mapping[str, Any],
+    hurried: Hurried = lambda: False,
 ) -> tuple[published.PublishedModel, dict[str, float | None]]:
     """Fit the head, measure, write; returns the model and the figures that were measured.
 
+    `hurried` is asked several times a second while features are computed, which takes seconds.
+
     Raises:
+        GivenUpError: we are hurried; nothing was written.
         NotFiniteError: of weights that are finite, what they make of a frame is not.
         OSError: from the disk.
     """
-    head, note = fitted(trainer, lambda inputs: _finite(trainer.features(inputs)))
-    familiarity = _familiarity(trainer, head)
+
+    def features_of(inputs: Tensor) -> Tensor:
+        parts = [trainer.features(part) for part in _unhurried(inputs, hurried)]
+        return _finite(torch.cat(parts))
+
+    head, note = fitted(trainer, features_of)
+    familiarity = _familiarity(trainer, head, hurried)
     measured = _measure(trainer, head)
     counters = trainer.counters
     model = published.publish(
@@ -77,6 +97,14 @@ def publish(
     return model, measured
 
 
+def _unhurried(inputs: Tensor, hurried: Hurried) -> Iterator[Tensor]:
+    """(n, …) in parts of 64."""
+    for part in torch.split(inputs, 64):
+        if hurried():
+            raise GivenUpError("a model was not finished: we are told to stop, and waited for")
+        yield part
+
+
 def _finite(features: Tensor) -> Tensor:
     if not torch.isfinite(features.square().sum()):  # their spread is computed with, too
         raise NotFiniteError(
@@ -85,7 +113,7 @@ def _finite(features: Tensor) -> Tensor:
     return features
 
 
-def _familiarity(trainer: Trainer, head: HeadFit | None) -> Familiarity | None:
+def _familiarity(trainer: Trainer, head: HeadFit | None, hurried: Hurried) -> Familiarity | None:
     """Of pool frames, measured on held-out ones and on stretches of the pool that are left out.
 
     None while there are too few of either. The ring alone is small and of few scenes: with 25
@@ -105,16 +133,16 @@ def _familiarity(trainer: Trainer, head: HeadFit | None) -> Familiarity | None:
     confidence = None
     if head is not None:
         confidence = head.probabilities(trainer.features(unseen)).amax(dim=1)
-    seen = _seen_by(trainer, pool.take("input", known))
-    return fit_familiarity(seen, _seen_by(trainer, unseen), confidence)
+    seen = _seen_by(trainer, pool.take("input", known), hurried)
+    return fit_familiarity(seen, _seen_by(trainer, unseen, hurried), confidence)
 
 
 @torch.inference_mode()
-def _seen_by(trainer: Trainer, inputs: Tensor) -> tuple[Tensor, Tensor]:
+def _seen_by(trainer: Trainer, inputs: Tensor, hurried: Hurried) -> tuple[Tensor, Tensor]:
     """Feature maps of (n, C, 128, 128) inputs by the served weights, and the inputs' power."""
     encoder = trainer.average.encoder
     parts = [
-        encoder.feature_map(part.float().to(trainer.device)) for part in torch.split(inputs, 64)
+        encoder.feature_map(part.float().to(trainer.device)) for part in _unhurried(inputs, hurried)
     ]
     maps = _finite(torch.cat(parts).float().cpu())
     return maps, squared_magnitude(inputs, encoder.spec.channels)

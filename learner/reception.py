@@ -8,6 +8,7 @@ loses there; so memory here is bounded per daemon, however many send however muc
 import errno
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from rvsense import addresses, ipc, link
 from rvsense.errors import ConfigError
 from rvsense.inlet import Inlet
 from rvsense.learner.door import Door
+from rvsense.learner.peers import Send
 from rvsense.learner.service import Service
 from rvsense.learner.trainer import Trainer
 
@@ -46,12 +48,14 @@ def receive(
     *,
     on_turn: Callable[[int, int], None],
     owned: bool,
+    hurried: Callable[[], bool] = lambda: False,
     guarded: Guard = lambda *_: nullcontext(Door()),
 ) -> None:
     """Serve daemons at `endpoint` until told to stop; `on_bound` is told where it really is.
 
     `on_turn` is told, at each turn of the loop, the step and how many daemons are served.
     `owned`: it serves the daemon that started it, and no other.
+    `hurried`: whether somebody waits for it to stop.
     `guarded`: what stands at the door, from before the socket is bound.
 
     Raises:
@@ -69,7 +73,8 @@ def receive(
         except zmq.ZMQError as error:
             raise ConfigError(f"learner endpoint {endpoint}: {error}") from None
         on_bound(socket.getsockopt_string(zmq.LAST_ENDPOINT))
-        _serve(socket, trainer, state_dir, must_stop, on_turn=on_turn, owned=owned, door=door)
+        make = partial(Service, trainer, state_dir, owned=owned, hurried=hurried)
+        _serve(socket, make, must_stop, on_turn=on_turn, door=door)
 
 
 def _bounded(
@@ -93,12 +98,10 @@ def _bounded(
 
 def _serve(
     socket: "zmq.Socket[bytes]",
-    trainer: Trainer,
-    state_dir: Path,
+    make: Callable[[Send], Service],
     must_stop: Callable[[], bool],
     *,
     on_turn: Callable[[int, int], None],
-    owned: bool,
     door: Door,
 ) -> None:
     def send(identity: bytes, message: list[Any]) -> bool:
@@ -110,7 +113,8 @@ def _serve(
             raise
         return True
 
-    service, inlet = Service(trainer, state_dir, send, owned=owned), Inlet(socket)
+    service, inlet = make(send), Inlet(socket)
+    trainer = service.trainer
     while not service.stopped:
         if must_stop():
             service.stop()

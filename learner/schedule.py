@@ -1,4 +1,4 @@
-"""The learning rate of each step. Pure.
+"""The learning rate of each step, and which steps a model follows. Pure.
 
 Without a known end it stays constant after the warm-up: a decay towards a guessed end would
 stop a stream from learning. With a known end, `sqrt` is constant, then 1 - √ over the last
@@ -36,4 +36,18 @@ def next_publication(step: int, every: int) -> int:
     return step + min(every, max(FIRST_PUBLICATION, step // 2))
 
 
+def publication_due(step: int, labels: int, published: tuple[int, int], every: int) -> bool:
+    """Whether a model is due: by its step, or earlier since the labels have doubled.
+
+    `published`: step and labels of the last one.
+    """
+    last_step, last_labels = published
+    if step >= next_publication(last_step, every):
+        return True
+    patient = step >= last_step + MIN_STEPS_FOR_NEW_LABELS
+    return patient and last_step > 0 and labels >= max(2 * last_labels, 2)
+
+
 FIRST_PUBLICATION = 30
+MIN_STEPS_FOR_NEW_LABELS = 10
+"""A model is published early when the labels have doubled, but not at every label."""

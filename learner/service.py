@@ -46,8 +46,6 @@ MOST_NAMES = 8
 """Of daemons in one notice."""
 MOST_LET_GO = 32
 """Pairs and labels in a row that memory is too short for: what holds it are we, or it is gone."""
-MIN_STEPS_FOR_NEW_LABELS = 10
-"""A model is published early when the labels have doubled, but not at every label."""
 
 Clock = Callable[[], float]
 
@@ -60,6 +58,7 @@ class Service:
     """One learner with its folder `state_dir` (models/ and checkpoints/).
 
     `owned`: by the daemon that started it, which may stop it by a message.
+    `hurried`: whether a stop has come that somebody waits for: no model is finished then.
     """
 
     def __init__(
@@ -70,12 +69,13 @@ class Service:
         clock: Clock = time.monotonic,
         *,
         owned: bool = False,
+        hurried: Callable[[], bool] = lambda: False,
     ) -> None:
         self.trainer = trainer
         self.stopped = False
         self.peers = Peers(send)
         self._clock = clock
-        self._owned = owned
+        self._owned, self._hurried = owned, hurried
         self._complaints = Complaints()
         self._fetching = Fetching()
         self._state_dir = state_dir
@@ -306,16 +306,9 @@ class Service:
             self.peers.tell(identity, message)
 
     def _publication_due(self) -> bool:
-        step, every = self.trainer.counters.step, self.trainer.learning.publish_every_steps
-        if step >= schedule.next_publication(self._published_step, every):
-            return True
-        labels = self.trainer.labelled
-        patience = self._published_step + MIN_STEPS_FOR_NEW_LABELS
-        return (
-            step >= patience
-            and self._published_step > 0
-            and labels >= max(2 * self._published_labels, 2)
-        )
+        trainer, published = self.trainer, (self._published_step, self._published_labels)
+        every = trainer.learning.publish_every_steps
+        return schedule.publication_due(trainer.counters.step, trainer.labelled, published, every)
 
     def _publish(self) -> None:
         trainer = self.trainer
@@ -329,6 +322,9 @@ class Service:
             self.peers.tell_all(offer(model))
             fetched = self._fetching.spared(self._clock())
             current.prune(self._state_dir, trainer.learning.models_kept, model.id, *fetched)
+        except publication.GivenUpError as error:
+            self._notice("info", "publication_given_up", detail=str(error))
+            return
         except (OSError, ModelError, ShortageError, publication.NotFiniteError) as error:
             self._publish_failures += 1
             self._notice("error", "publish_failed", detail=str(error))
@@ -342,6 +338,7 @@ class Service:
             self._models,
             teacher_sha256=self._teacher_sha256,
             figures=self._stepping.figures.values(),
+            hurried=self._hurried,
         )
 
     def _save(self) -> None:

@@ -16,7 +16,7 @@
                                   ◀──  notice {level, event, …}  to be logged by the daemon
     drain {}                      ──▶           end of input: finish the steps owed
                                   ◀──  drained {step, weights_sha256, pairs}
-    stop {}                       ──▶           checkpoint and exit
+    stop {}                       ──▶           checkpoint and exit (and HURRY, stopping.py)
                                   ◀──  stopped {step}
 
 `daemon` is a name for people, `life` is drawn anew by every daemon that starts. One that says

@@ -2,6 +2,8 @@
 
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
+from itertools import chain, count, repeat
 from pathlib import Path
 from typing import Any
 
@@ -99,6 +101,56 @@ def test_weights_too_large_to_compute_with_are_not_published(
     assert "not finite" in notice["detail"]
     assert list_models(tmp_path / "models") == []
     assert heard[-1][0] == "drained"
+
+
+def test_a_model_is_given_up_when_somebody_waits(
+    tmp_path: Path,
+    make_trainer: Callable[..., Trainer],
+    make_pair: Callable[[int], Pair],
+    make_label: Callable[[int], Label],
+) -> None:
+    """At once, wherever it is; nothing of it is on disk, and it is made when nobody waits."""
+    trainer = make_trainer(pool_pairs=100, heldout_pairs=16)
+    for i in range(110):
+        trainer.ingest(make_pair(i))
+        trainer.add_label(make_label(i))
+    publish = partial(publication.publish, trainer, tmp_path, teacher_sha256="ab", figures={})
+    asked = count()
+    publish(hurried=lambda: next(asked) < 0)
+    times, whole = next(asked), list_models(tmp_path)
+    assert times > 4
+    for moment in range(times):
+        said = chain([False] * moment, repeat(True))
+        with pytest.raises(publication.GivenUpError):
+            publish(hurried=partial(next, said))
+    assert list(tmp_path.iterdir()) == whole
+
+
+def test_a_model_that_is_given_up_is_told_and_is_no_failure(
+    tmp_path: Path, make_trainer: Callable[..., Trainer], make_pair: Callable[[int], Pair]
+) -> None:
+    """The figures stay as they were; the next one that is due is made."""
+    heard, waited_for = [], [True]
+
+    def send(_: bytes, message: list[Any]) -> bool:
+        heard.append(link.unpack(message)[:2])
+        return True
+
+    trainer = make_trainer(pool_pairs=100, heldout_pairs=16, publish_every_steps=1)
+    service = Service(trainer, tmp_path, send, owned=True, hurried=lambda: waited_for[0])
+    service.hear(b"1", link.pack("hello", lockstep=False, daemon="test", life="1"))
+    for i in range(110):
+        service.hear(b"1", link.pack_pair(make_pair(i)))
+    service.work()
+    (notice,) = [values for op, values in heard if op == "notice"]
+    assert (notice["level"], notice["event"]) == ("info", "publication_given_up")
+    assert list_models(tmp_path / "models") == []
+    service.hear(b"1", link.pack("drain"))
+    figures = [values for op, values in heard if op == "figures"][-1]
+    assert (figures["publish_failures"], figures["published_step"]) == (0, 0)
+    waited_for[0] = False
+    service.hear(b"1", link.pack("drain"))
+    assert len(list_models(tmp_path / "models")) == 1
 
 
 @pytest.mark.parametrize("note", ["", "[]", "{}", "\xff"])

@@ -56,6 +56,26 @@ def test_publications_come_early_then_evenly() -> None:
     assert schedule.next_publication(0, 5) == 5
 
 
+@pytest.mark.parametrize(
+    ("step", "labels", "published", "due"),
+    [
+        (29, 0, (0, 0), False),
+        (30, 0, (0, 0), True),
+        (29, 50, (0, 0), False),  # the first one has patience with labels
+        (39, 8, (30, 4), False),
+        (40, 8, (30, 4), True),
+        (40, 7, (30, 4), False),
+        (40, 1, (30, 0), False),
+        (40, 2, (30, 0), True),
+    ],
+)
+def test_a_model_is_due_early_when_the_labels_have_doubled(
+    step: int, labels: int, published: tuple[int, int], due: bool
+) -> None:
+    """Ten steps after the last one at the earliest."""
+    assert schedule.publication_due(step, labels, published, 100) == due
+
+
 @pytest.mark.parametrize(("per_pair", "wanted"), [(0.5, 50), (0.3, 30), (2.0, 200), (0.0, 0)])
 def test_lockstep_takes_exact_steps(per_pair: float, wanted: int) -> None:
     """A hundred pairs owe exactly their steps; pairs before the pool is ready owe none."""

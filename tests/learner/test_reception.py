@@ -72,6 +72,7 @@ def test_who_is_not_admitted_any_more_is_not_heard(
     service.hear = hear
     monkeypatch.setattr(reception, "Service", lambda *_, **__: service)
     trainer: Any = SimpleNamespace(world=SimpleNamespace(keep_alive=lambda: None))
+    service.trainer = trainer
     door: Any = SimpleNamespace(
         admits=lambda message: message[-1].bytes != b"revoked", idle=lambda: None
     )

@@ -5,6 +5,7 @@ import subprocess
 from collections.abc import Callable
 from typing import Any
 
+from rvsense.stopping import HURRY
 from tests.simulate.scheduler import Process, Scheduler, Task
 
 
@@ -59,6 +60,10 @@ class Spawned:
             self.end(-15)
         else:
             self._on_term()
+
+    def send_signal(self, number: int) -> None:
+        """As Popen's. Of those that are no end: nothing here is done by halves."""
+        assert number == HURRY
 
     def kill(self) -> None:
         """As Popen's."""
