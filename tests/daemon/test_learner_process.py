@@ -19,6 +19,7 @@ from rvsense.configfile import slots
 from rvsense.daemon.learner_process import LearnerProcess
 from rvsense.daemon.parts import build
 from rvsense.errors import ConfigError
+from rvsense.stopping import HURRY
 
 WITHIN_MS = 10_000
 
@@ -28,6 +29,13 @@ class Child(SimpleNamespace):
 
     pid = 7
     returncode: int | None = None
+
+    def __init__(self) -> None:
+        self.signals: list[int] = []
+
+    def send_signal(self, number: int) -> None:
+        """It hears all of them."""
+        self.signals.append(number)
 
     def poll(self) -> int | None:
         """None: it runs."""
@@ -152,6 +160,23 @@ def test_a_child_that_loads_for_long_is_no_hanging_one(bench: Callable[..., Any]
     assert own.hear() == "hello"
     own.through(1000)
     assert len(own.spawned) == 1
+
+
+def test_only_a_child_that_is_up_is_hurried_and_once(bench: Callable[..., Any]) -> None:
+    """Before, the signal would be its end; a remote learner makes models for others, too."""
+    own = bench(remote=False)
+    own.learner.hurry()
+    (child,) = own.spawned
+    assert child.signals == []
+    own.greet()
+    own.learner.hurry()
+    own.learner.hurry()
+    assert child.signals == [HURRY]
+    other = bench(remote=True)
+    other.greet()
+    other.learner.hurry()
+    assert own.spawned == [child]
+    assert child.signals == [HURRY]
 
 
 def test_a_child_that_cannot_die_holds_nobody_up(
