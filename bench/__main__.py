@@ -39,6 +39,7 @@ EXPERIMENTS = (
     "ceiling",
     "detector",
     "encoders",
+    "longer",
     "separability",
     "stream_order",
     "stream_probe",
