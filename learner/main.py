@@ -133,7 +133,7 @@ def _lead(endpoint: str, trainer: Trainer, state_dir: Path, parent: int | None, 
     # Ctrl-C reaches the whole process group; the daemon decides when the learner stops.
     signal.signal(signal.SIGINT, signal.SIG_IGN if parent else note)
 
-    if parent:
+    if parent:  # one that serves many daemons is hurried by nobody
         signal.signal(HURRY, lambda *_: hurry.set())
 
     def must_stop() -> bool:

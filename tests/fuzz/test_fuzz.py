@@ -76,6 +76,22 @@ def test_a_failure_is_kept_whole_and_told_how_to_try_again(
     assert bytes.fromhex(path.read_text()) == bytes([number(3, index).randrange(256)])
 
 
+@pytest.mark.parametrize("status", [1, -9])
+def test_one_that_fails_or_is_killed_fails_all_and_the_others_run(
+    status: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Out of memory, the kernel ends a target by a signal: no status above 0 says so."""
+    ran: list[str] = []
+
+    def alone(name: str, _: argparse.Namespace) -> int:
+        ran.append(name)
+        return status if name == "decoder" else 0
+
+    monkeypatch.setattr("tests.fuzz.__main__.alone", alone)
+    assert main(["all"]) == 1
+    assert ran == list(every())
+
+
 def test_an_unknown_target_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
     """By name, with those that there are."""
     with pytest.raises(SystemExit) as refused:
